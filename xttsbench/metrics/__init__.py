@@ -1,0 +1,1 @@
+"""Numbers from signals and arrival times: pure functions, NaN where undefined."""

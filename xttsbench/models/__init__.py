@@ -1,0 +1,1 @@
+"""Where a model and a voice come from."""
