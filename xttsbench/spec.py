@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 JOINS = ("none", "pause", "trimmed")
 TOKEN_S = 1024 / 22050
 SAMPLES_PER_TOKEN = 24000 * TOKEN_S
+FRAME_SAMPLES = 256
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
 
@@ -35,6 +36,18 @@ def unknown(kind: str, given: str, known: tuple[str, ...] | list[str]) -> ValueE
     near = difflib.get_close_matches(given, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown {kind} {given!r}; known: {', '.join(known)}.{hint}")
+
+
+def samples_of(tokens: int, *, speed: float = 1.0) -> int:
+    """Return the samples at 24 kHz that the vocoder makes of `tokens` GPT audio tokens in one decode.
+
+    Examples
+    --------
+    >>> samples_of(20), samples_of(100)
+    (22272, 111360)
+    """
+    latents = int(tokens * (1 / max(speed, 0.05))) if speed != 1 else tokens
+    return int(latents * 4 * (24000 / 22050)) * FRAME_SAMPLES
 
 
 def _setting(
@@ -206,9 +219,17 @@ def range_text(name: str) -> str:
     return f"{low} to {meta['high']:g}" if math.isfinite(meta["high"]) else low
 
 
+VOICE_SETTINGS = ("gpt_cond_len", "gpt_cond_chunk_len", "max_ref_len", "sound_norm_refs")
+
+
 def settings_of(engine: str) -> tuple[str, ...]:
     """Return the names of the settings that `engine` takes."""
     return tuple(name for name, f in SETTINGS.items() if engine in f.metadata["engines"])
+
+
+def call_arguments(engine: str, settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of one call of `engine`: all its settings but language and the voice's."""
+    return {name: getattr(settings, name) for name in settings_of(engine) if name not in (*VOICE_SETTINGS, "language")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +369,8 @@ class Trial:
 class Sweep:
     """A grid of trials: every engine at every value of every setting it takes, on every text, `repeats` times.
 
-    Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat.
+    With `one_at_a_time` the grid is not crossed: each setting goes through its values while the others stay at
+    their first. Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat.
     """
 
     configs: tuple[EngineConfig, ...]
@@ -359,6 +381,7 @@ class Sweep:
     repeats: int = 3
     seed: int = 0
     stages: bool = True
+    one_at_a_time: bool = False
     preset: str = ""
 
     def __post_init__(self) -> None:
@@ -371,6 +394,8 @@ class Sweep:
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; a sweep needs 1 or more.")
         for name, values in self.grid.items():
+            if not values:
+                raise ValueError(f"{name} was given no value; it takes {range_text(name)}.")
             for value in values:
                 check_setting(name, value)
 
@@ -379,13 +404,23 @@ class Sweep:
         names = [n for n in self.grid if n != "language"]
         found: dict[str, Trial] = {}
         for engine, text in itertools.product(self.engines, self.texts):
-            for values in itertools.product(*(self.grid[n] for n in names)):
+            for values in self._combinations(names):
                 settings = Settings(**dict(zip(names, values, strict=True)))
                 trial = Trial(
                     engine=engine, config=config, settings=settings, text=text, voice=self.voice, seed=self.seed
                 )
                 found.setdefault(trial.cell, trial)
         return list(found.values())
+
+    def _combinations(self, names: list[str]) -> Iterator[tuple[Any, ...]]:
+        if not self.one_at_a_time:
+            yield from itertools.product(*(self.grid[n] for n in names))
+            return
+        base = [self.grid[n][0] for n in names]
+        yield tuple(base)
+        for k, name in enumerate(names):
+            for value in self.grid[name][1:]:
+                yield (*base[:k], value, *base[k + 1 :])
 
     def trials(self) -> list[Trial]:
         """Return all trials in the order to run them.
