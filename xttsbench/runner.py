@@ -106,7 +106,7 @@ def run(
     accept_cpml: bool = False,
     keep_audio: bool = True,
     max_seconds: float = float("inf"),
-    opened: Callable[[Session], None] | None = None,
+    first: Session | None = None,
 ) -> Iterator[Progress]:
     """Run what of the sweep is not in the store yet, yielding a step after each trial is on disk.
 
@@ -120,18 +120,19 @@ def run(
         Whether to write each trial's audio.
     max_seconds
         No trial begins after this many seconds.
-    opened
-        Called with each session once its model is loaded.
+    first
+        A session opened already, used where its configuration is the one wanted.
     """
     there = store.ids()
     todo = [t for t in sweep.trials() if t.id not in there]
     start = time.monotonic()
     done = 0
     for config, trials in itertools.groupby(todo, key=lambda t: t.config):
-        session = open_session(config, accept_cpml=accept_cpml)
+        if first is not None and first.config == config:
+            session, first = first, None
+        else:
+            session = open_session(config, accept_cpml=accept_cpml)
         try:
-            if opened is not None:
-                opened(session)
             begun = time.monotonic()
             for number, trial in enumerate(trials, 1):
                 if time.monotonic() - start > max_seconds:
