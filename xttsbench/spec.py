@@ -12,7 +12,8 @@ import json
 import math
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,8 +175,8 @@ class Settings:
     sound_norm_refs: bool = _setting(False, "scale each reference to a peak of 0.75", unit="-", acts="voice")
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, check_setting(f.name, getattr(self, f.name)))
+        for name in SETTINGS:
+            object.__setattr__(self, name, check_setting(name, getattr(self, name)))
         if self.gpt_cond_chunk_len > self.gpt_cond_len:
             raise ValueError(
                 f"gpt_cond_chunk_len is {self.gpt_cond_chunk_len} s but gpt_cond_len only {self.gpt_cond_len} s; "
@@ -184,6 +185,12 @@ class Settings:
 
 
 SETTINGS = {f.name: f for f in fields(Settings)}
+
+
+@cache
+def _settings_from(items: tuple[tuple[str, Any], ...]) -> Settings:
+    """A run holds thousands of trials of a few settings: each is checked once."""
+    return Settings(**dict(items))
 
 
 def check_setting(name: str, value: Any) -> Any:
@@ -222,6 +229,7 @@ def range_text(name: str) -> str:
 VOICE_SETTINGS = ("gpt_cond_len", "gpt_cond_chunk_len", "max_ref_len", "sound_norm_refs")
 
 
+@cache
 def settings_of(engine: str) -> tuple[str, ...]:
     """Return the names of the settings that `engine` takes."""
     return tuple(name for name, f in SETTINGS.items() if engine in f.metadata["engines"])
@@ -320,18 +328,21 @@ class Trial:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
-        taken = set(settings_of(self.engine))
-        values = {k: v for k, v in asdict(self.settings).items() if k in taken}
-        object.__setattr__(self, "settings", Settings(**{**values, "language": self.text.language}))
+        given = vars(self.settings)
+        taken = settings_of(self.engine)
+        canonical = {name: f.default for name, f in SETTINGS.items() if name not in taken}
+        canonical["language"] = self.text.language
+        if any(given[name] != value for name, value in canonical.items()):
+            object.__setattr__(self, "settings", Settings(**{**given, **canonical}))
 
     def to_json(self) -> dict[str, Any]:
         taken = settings_of(self.engine)
         return {
             "engine": self.engine,
-            "config": asdict(self.config),
+            "config": dict(vars(self.config)),
             "settings": {name: getattr(self.settings, name) for name in taken},
-            "text": asdict(self.text),
-            "voice": {**asdict(self.voice), "files": list(self.voice.files)},
+            "text": dict(vars(self.text)),
+            "voice": {**vars(self.voice), "files": list(self.voice.files)},
             "seed": self.seed,
             "repeat": self.repeat,
             "phase": self.phase,
@@ -343,7 +354,7 @@ class Trial:
         return cls(
             engine=data["engine"],
             config=EngineConfig(**data["config"]),
-            settings=Settings(**data["settings"]),
+            settings=_settings_from(tuple(data["settings"].items())),
             text=Text(**data["text"]),
             voice=VoiceSpec(**{**voice, "files": tuple(voice["files"])}),
             seed=data["seed"],
@@ -351,18 +362,22 @@ class Trial:
             phase=data["phase"],
         )
 
-    @property
+    @cached_property
     def id(self) -> str:
-        data = self.to_json()
+        """Hash of everything about the trial, 16 hex digits."""
+        return self._hash()
+
+    @cached_property
+    def cell(self) -> str:
+        """The id without seed, repeat and phase: trials of one cell are repeats of each other."""
+        return self._hash(seed=0, repeat=0, phase="timed")
+
+    def _hash(self, **changed: Any) -> str:
+        data = {**self.to_json(), **changed}
         if self.voice.sha256:
             data["voice"]["files"] = []
         text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def cell(self) -> str:
-        """The id without seed, repeat and phase: trials of one cell are repeats of each other."""
-        return replace(self, seed=0, repeat=0, phase="timed").id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,9 +462,9 @@ class Sweep:
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in fields(self)}
-        data["configs"] = [asdict(c) for c in self.configs]
-        data["texts"] = [asdict(t) for t in self.texts]
-        data["voice"] = {**asdict(self.voice), "files": list(self.voice.files)}
+        data["configs"] = [dict(vars(c)) for c in self.configs]
+        data["texts"] = [dict(vars(t)) for t in self.texts]
+        data["voice"] = {**vars(self.voice), "files": list(self.voice.files)}
         data["engines"] = list(self.engines)
         data["grid"] = {name: list(values) for name, values in self.grid.items()}
         return data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import pickle
 import time
@@ -249,4 +248,6 @@ def _need_deepspeed() -> None:
 
 def _quieten() -> None:
     """Drop the library's warnings that are about its own construction, not about this run."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
