@@ -27,7 +27,7 @@ from xttsbench.spec import (
     unknown,
 )
 
-COMPARED = ("coqui_tts", "torch", "transformers", "python", "cpu", "gpu", "driver")
+COMPARED = ("cpu", "gpu", "driver", "python", "versions")
 ASSUMED_RTF = {("nano", "cpu"): 0.3, ("random", "cpu"): 4.5, ("nano", "cuda"): 0.3, ("random", "cuda"): 0.4}
 
 

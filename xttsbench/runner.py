@@ -74,7 +74,7 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
             chunks=got.chunks,
             end_s=got.end_s,
             stages=stages,
-            memory={**session.memory(), "process_peak_rss": machine.peak_rss_bytes()},
+            memory={**session.memory(), "process_rss": machine.process_rss_bytes()},
             energy_j=machine.energy_j(before, after),
             state=machine.state(before, after),
             flags=machine.flags(before, after),

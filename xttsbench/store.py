@@ -18,7 +18,7 @@ import numpy as np
 import soundfile as sf
 from filelock import FileLock, Timeout
 
-from xttsbench.record import SCHEMA, Record
+from xttsbench.record import SCHEMA, Record, nulled
 
 RUN, TRIALS, AUDIO = "run.json", "trials.jsonl", "audio"
 Signal = np.ndarray[Any, np.dtype[np.float32]]
@@ -47,7 +47,7 @@ class Run:
             (folder / AUDIO).mkdir(parents=True)
         except OSError as error:
             raise ValueError(f"can't write to {str(folder)!r} ({error.strerror}); choose another place with --out.") from error
-        _write_atomically(folder / RUN, json.dumps({"schema": SCHEMA, **meta}, indent=1, ensure_ascii=False) + "\n")
+        _write_atomically(folder / RUN, json.dumps(nulled({"schema": SCHEMA, **meta}), indent=1, ensure_ascii=False) + "\n")
         return cls(folder, read_meta(folder))
 
     @classmethod
