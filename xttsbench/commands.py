@@ -264,7 +264,7 @@ def show_run(folder: Path) -> int:
     """Print a run's table and doubts, write its summary.csv, and name the next step. 1 if no timed trial succeeded."""
     from xttsbench import stats, store, table
 
-    meta, trials = table.load(folder)
+    meta, trials = table.load_run(folder)
     if not len(trials):
         print(f"{folder} holds no trial yet")
         return 1

@@ -17,7 +17,7 @@ import numpy as np
 
 from xttsbench import clock, machine
 from xttsbench.metrics.latency import first_audible
-from xttsbench.record import NAN, Record
+from xttsbench.record import Record
 from xttsbench.spec import EngineConfig, Sweep, Trial
 from xttsbench.store import Run
 
@@ -147,8 +147,3 @@ def run(
                 yield Progress(record, done, len(todo), time.monotonic() - start, spent / number * (len(todo) - done))
         finally:
             session.close()
-
-
-def deviation(record: Record) -> float:
-    """Return seconds of a stages pass that its stages do not account for; NaN where there are none."""
-    return record.end_s - sum(record.stages.values()) if record.stages else NAN

@@ -73,7 +73,7 @@ def seams(records: Iterable[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples"])
 
 
-def load(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return a run's metadata and its trials table."""
     return store.read_meta(Path(folder)), trials(store.read(Path(folder)))
 
