@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from xttsbench.models.weights import Loaded
+from xttsbench.models.weights import SIDECAR, Loaded
 
 
 def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
     """Write config.json, model.pth, vocab.json and, where there are studio voices, speakers_xtts.pth.
 
-    Where coqui's `Xtts` alone can't know the model (nano's smaller decoder, a limit of its tokenizer), xttsbench.json says so
-    beside them; `--model DIR` reads it.
+    What coqui's formats have no words for (nano's smaller decoder, a limit of its tokenizer, the length that random weights take
+    from the text) stands in xttsbench.json beside them; `--model DIR` reads it.
 
     Raises
     ------
@@ -39,5 +39,5 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
         "note": loaded.note,
         "from": loaded.model,
     }
-    (folder / "xttsbench.json").write_text(json.dumps(extra, indent=2), encoding="utf-8")
+    (folder / SIDECAR).write_text(json.dumps(extra, indent=2), encoding="utf-8")
     return sorted(folder.iterdir())

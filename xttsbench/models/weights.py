@@ -18,6 +18,7 @@ XTTS_V2 = "tts_models/multilingual/multi-dataset/xtts_v2"
 REPO = "tts-hub/XTTS-v2"
 FILES = ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")
 NEEDED = FILES[:3]
+SIDECAR = "xttsbench.json"
 CPML = (
     "XTTSv2's weights are under the Coqui Public Model License, which allows non-commercial use only; nothing is fetched "
     "before you agree to it (https://tts-hub.github.io/cpml). If you agree, say so with --accept-cpml or COQUI_TOS_AGREED=1."
@@ -159,7 +160,8 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
         xtts, sha, note = full_shape.build(seed=0), f"random-{torch.__version__}-seed0", NOISE
     else:
         folder = _fetched(accept_cpml=accept_cpml) if config.model == "xtts_v2" else Path(config.model)
-        xtts, sha, note = load_folder(folder, deepspeed=config.deepspeed), file_sha256(folder / "model.pth"), ""
+        xtts, sha = load_folder(folder, deepspeed=config.deepspeed), file_sha256(folder / "model.pth")
+        note = _sidecar(folder).get("note", "")
     if config.deepspeed and config.model in ("nano", "random"):
         xtts.gpt.init_gpt_for_inference(kv_cache=xtts.args.kv_cache, use_deepspeed=True)
     xtts.to(config.device)
@@ -172,12 +174,13 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
 def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     """Load a checkpoint folder by coqui's own `load_checkpoint`, weights only; ValueError says what is wrong with it."""
     check_folder(folder)
+    from tokenizers import Tokenizer
     from TTS.config import load_config
     from TTS.tts.models.xtts import Xtts
 
-    shape = folder / "xttsbench.json"
+    extra = _sidecar(folder)
     cls: Any = Xtts
-    if shape.is_file() and json.loads(shape.read_text(encoding="utf-8")).get("class") == "NanoXtts":
+    if extra.get("class") == "NanoXtts":
         from xttsbench.models.nano import NanoXtts
 
         cls = NanoXtts
@@ -187,6 +190,10 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
         raise ValueError(f"{folder / 'config.json'} is not an XTTS configuration ({error!r}).") from error
     if getattr(config, "model", "") != "xtts":
         raise ValueError(f"{folder / 'config.json'} describes model {config.model!r}; only 'xtts' streams here.")
+    try:
+        Tokenizer.from_file(str(folder / "vocab.json"))
+    except Exception as error:  # the binding raises nothing narrower
+        raise ValueError(f"{folder / 'vocab.json'} is not a tokenizer file ({error}).") from error
     xtts = cls(config)
     try:
         xtts.load_checkpoint(config, checkpoint_dir=str(folder), eval=True, use_deepspeed=deepspeed)
@@ -198,14 +205,18 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     except (RuntimeError, KeyError, EOFError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error) else repr(error)
         raise ValueError(f"the weights in {str(folder)!r} do not fit or are corrupt: {first}") from error
-    except Exception as error:
-        if type(error).__module__ == "builtins" and "vocab" in str(error).lower():
-            raise ValueError(f"{folder / 'vocab.json'} is not a tokenizer file ({error}).") from error
-        raise
-    if (folder / "xttsbench.json").is_file():
-        limits = json.loads(shape.read_text(encoding="utf-8")).get("char_limits", {})
-        xtts.tokenizer.char_limits.update(limits)
+    if extra.get("from") == "random":
+        from xttsbench.models.full_shape import HumanRateTokenizer
+
+        xtts.tokenizer = HumanRateTokenizer(xtts.gpt, xtts.tokenizer.tokenizer.to_str())
+    xtts.tokenizer.char_limits.update(extra.get("char_limits", {}))
     return xtts
+
+
+def _sidecar(folder: Path) -> dict[str, Any]:
+    """Return what `export_checkpoint` wrote beside the standard files, which coqui's formats have no words for."""
+    path = folder / SIDECAR
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def file_sha256(path: Path) -> str:
