@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO
 
 from xttsbench import clock
 from xttsbench.caveats import caveats, gathered

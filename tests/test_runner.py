@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO
 
 from xttsbench import runner, store, table
 from xttsbench.spec import Settings, Sweep, Trial, VoiceSpec

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO
 from hypothesis import given
 from hypothesis import strategies as st
 

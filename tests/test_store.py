@@ -87,7 +87,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from conftest import NANO, SHORT
+from samples import NANO, SHORT
 from xttsbench.record import Chunk, Record
 from xttsbench.spec import Settings, Trial
 from xttsbench.store import Run

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import NANO, SHORT
+from samples import NANO, SHORT
 
 from xttsbench.models import full_shape, weights
 from xttsbench.models.export import export_checkpoint
