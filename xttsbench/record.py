@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from xttsbench.spec import Trial
@@ -95,7 +95,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as one line of JSON, without the newline."""
-        data: dict[str, Any] = {"schema": SCHEMA, "id": self.trial.id, **asdict(self)}
+        data: dict[str, Any] = {"schema": SCHEMA, "id": self.trial.id, **vars(self)}
         data["trial"] = self.trial.to_json()
         data["chunks"] = {name: [getattr(c, name) for c in self.chunks] for name in Chunk.__annotations__}
         return json.dumps(_nulled(data), ensure_ascii=False, allow_nan=False)

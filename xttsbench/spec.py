@@ -11,8 +11,9 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 JOINS = ("none", "pause", "trimmed")
 TOKEN_S = 1024 / 22050
 SAMPLES_PER_TOKEN = 24000 * TOKEN_S
+FRAME_SAMPLES = 256
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
 
@@ -35,6 +37,18 @@ def unknown(kind: str, given: str, known: tuple[str, ...] | list[str]) -> ValueE
     near = difflib.get_close_matches(given, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown {kind} {given!r}; known: {', '.join(known)}.{hint}")
+
+
+def samples_of(tokens: int, *, speed: float = 1.0) -> int:
+    """Return the samples at 24 kHz that the vocoder makes of `tokens` GPT audio tokens in one decode.
+
+    Examples
+    --------
+    >>> samples_of(20), samples_of(100)
+    (22272, 111360)
+    """
+    latents = int(tokens * (1 / max(speed, 0.05))) if speed != 1 else tokens
+    return int(latents * 4 * (24000 / 22050)) * FRAME_SAMPLES
 
 
 def _setting(
@@ -161,8 +175,8 @@ class Settings:
     sound_norm_refs: bool = _setting(False, "scale each reference to a peak of 0.75", unit="-", acts="voice")
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            object.__setattr__(self, f.name, check_setting(f.name, getattr(self, f.name)))
+        for name in SETTINGS:
+            object.__setattr__(self, name, check_setting(name, getattr(self, name)))
         if self.gpt_cond_chunk_len > self.gpt_cond_len:
             raise ValueError(
                 f"gpt_cond_chunk_len is {self.gpt_cond_chunk_len} s but gpt_cond_len only {self.gpt_cond_len} s; "
@@ -171,6 +185,12 @@ class Settings:
 
 
 SETTINGS = {f.name: f for f in fields(Settings)}
+
+
+@cache
+def _settings_from(items: tuple[tuple[str, Any], ...]) -> Settings:
+    """A run holds thousands of trials of a few settings: each is checked once."""
+    return Settings(**dict(items))
 
 
 def check_setting(name: str, value: Any) -> Any:
@@ -206,9 +226,18 @@ def range_text(name: str) -> str:
     return f"{low} to {meta['high']:g}" if math.isfinite(meta["high"]) else low
 
 
+VOICE_SETTINGS = ("gpt_cond_len", "gpt_cond_chunk_len", "max_ref_len", "sound_norm_refs")
+
+
+@cache
 def settings_of(engine: str) -> tuple[str, ...]:
     """Return the names of the settings that `engine` takes."""
     return tuple(name for name, f in SETTINGS.items() if engine in f.metadata["engines"])
+
+
+def call_arguments(engine: str, settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of one call of `engine`: all its settings but language and the voice's."""
+    return {name: getattr(settings, name) for name in settings_of(engine) if name not in (*VOICE_SETTINGS, "language")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,18 +328,21 @@ class Trial:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
-        taken = set(settings_of(self.engine))
-        values = {k: v for k, v in asdict(self.settings).items() if k in taken}
-        object.__setattr__(self, "settings", Settings(**{**values, "language": self.text.language}))
+        given = vars(self.settings)
+        taken = settings_of(self.engine)
+        canonical = {name: f.default for name, f in SETTINGS.items() if name not in taken}
+        canonical["language"] = self.text.language
+        if any(given[name] != value for name, value in canonical.items()):
+            object.__setattr__(self, "settings", Settings(**{**given, **canonical}))
 
     def to_json(self) -> dict[str, Any]:
         taken = settings_of(self.engine)
         return {
             "engine": self.engine,
-            "config": asdict(self.config),
+            "config": dict(vars(self.config)),
             "settings": {name: getattr(self.settings, name) for name in taken},
-            "text": asdict(self.text),
-            "voice": {**asdict(self.voice), "files": list(self.voice.files)},
+            "text": dict(vars(self.text)),
+            "voice": {**vars(self.voice), "files": list(self.voice.files)},
             "seed": self.seed,
             "repeat": self.repeat,
             "phase": self.phase,
@@ -322,7 +354,7 @@ class Trial:
         return cls(
             engine=data["engine"],
             config=EngineConfig(**data["config"]),
-            settings=Settings(**data["settings"]),
+            settings=_settings_from(tuple(data["settings"].items())),
             text=Text(**data["text"]),
             voice=VoiceSpec(**{**voice, "files": tuple(voice["files"])}),
             seed=data["seed"],
@@ -330,25 +362,30 @@ class Trial:
             phase=data["phase"],
         )
 
-    @property
+    @cached_property
     def id(self) -> str:
-        data = self.to_json()
+        """Hash of everything about the trial, 16 hex digits."""
+        return self._hash()
+
+    @cached_property
+    def cell(self) -> str:
+        """The id without seed, repeat and phase: trials of one cell are repeats of each other."""
+        return self._hash(seed=0, repeat=0, phase="timed")
+
+    def _hash(self, **changed: Any) -> str:
+        data = {**self.to_json(), **changed}
         if self.voice.sha256:
             data["voice"]["files"] = []
         text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
-    def cell(self) -> str:
-        """The id without seed, repeat and phase: trials of one cell are repeats of each other."""
-        return replace(self, seed=0, repeat=0, phase="timed").id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A grid of trials: every engine at every value of every setting it takes, on every text, `repeats` times.
 
-    Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat.
+    With `one_at_a_time` the grid is not crossed: each setting goes through its values while the others stay at
+    their first. Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat.
     """
 
     configs: tuple[EngineConfig, ...]
@@ -359,6 +396,7 @@ class Sweep:
     repeats: int = 3
     seed: int = 0
     stages: bool = True
+    one_at_a_time: bool = False
     preset: str = ""
 
     def __post_init__(self) -> None:
@@ -371,6 +409,8 @@ class Sweep:
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; a sweep needs 1 or more.")
         for name, values in self.grid.items():
+            if not values:
+                raise ValueError(f"{name} was given no value; it takes {range_text(name)}.")
             for value in values:
                 check_setting(name, value)
 
@@ -379,13 +419,23 @@ class Sweep:
         names = [n for n in self.grid if n != "language"]
         found: dict[str, Trial] = {}
         for engine, text in itertools.product(self.engines, self.texts):
-            for values in itertools.product(*(self.grid[n] for n in names)):
+            for values in self._combinations(names):
                 settings = Settings(**dict(zip(names, values, strict=True)))
                 trial = Trial(
                     engine=engine, config=config, settings=settings, text=text, voice=self.voice, seed=self.seed
                 )
                 found.setdefault(trial.cell, trial)
         return list(found.values())
+
+    def _combinations(self, names: list[str]) -> Iterator[tuple[Any, ...]]:
+        if not self.one_at_a_time:
+            yield from itertools.product(*(self.grid[n] for n in names))
+            return
+        base = [self.grid[n][0] for n in names]
+        yield tuple(base)
+        for k, name in enumerate(names):
+            for value in self.grid[name][1:]:
+                yield (*base[:k], value, *base[k + 1 :])
 
     def trials(self) -> list[Trial]:
         """Return all trials in the order to run them.
@@ -412,9 +462,9 @@ class Sweep:
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in fields(self)}
-        data["configs"] = [asdict(c) for c in self.configs]
-        data["texts"] = [asdict(t) for t in self.texts]
-        data["voice"] = {**asdict(self.voice), "files": list(self.voice.files)}
+        data["configs"] = [dict(vars(c)) for c in self.configs]
+        data["texts"] = [dict(vars(t)) for t in self.texts]
+        data["voice"] = {**vars(self.voice), "files": list(self.voice.files)}
         data["engines"] = list(self.engines)
         data["grid"] = {name: list(values) for name, values in self.grid.items()}
         return data

@@ -1,0 +1,148 @@
+"""Ids, grids and orders, by construction and by hypothesis."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from conftest import NANO, SHORT, TWO
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xttsbench.spec import (
+    SETTINGS,
+    Settings,
+    Sweep,
+    Text,
+    Trial,
+    VoiceSpec,
+    check_setting,
+    samples_of,
+    settings_of,
+)
+
+GRID = {"stream_chunk_size": (10, 20), "overlap_wav_len": (256, 1024)}
+
+
+def sweep(**changes) -> Sweep:
+    return Sweep(**{"configs": (NANO,), "texts": (SHORT, TWO), "grid": GRID, "repeats": 3, **changes})
+
+
+def test_same_trial_same_id_through_json(trial):
+    again = Trial.from_json(json.loads(json.dumps(trial.to_json())))
+    assert again == trial
+    assert again.id == trial.id
+    assert trial.id == "1421c05b7616c490"
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"repeat": 1}, {"phase": "warmup"}, {"engine": "whole"}, {"text": TWO}])
+def test_any_change_is_another_id(trial, change):
+    assert replace(trial, **change).id != trial.id
+
+
+def test_repeats_share_a_cell(trial):
+    assert replace(trial, seed=9, repeat=2, phase="stages").cell == trial.cell
+    assert replace(trial, settings=Settings(top_k=1)).cell != trial.cell
+
+
+def test_settings_an_engine_does_not_take_do_not_multiply_trials():
+    trials = sweep(engines=("stock", "whole")).cells(NANO)
+    assert sum(t.engine == "whole" for t in trials) == 2
+    assert sum(t.engine == "stock" for t in trials) == 8
+    assert "stream_chunk_size" not in next(t for t in trials if t.engine == "whole").to_json()["settings"]
+
+
+def test_voice_enters_the_id_by_content_not_by_path(trial, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"same")
+    (tmp_path / "b.wav").write_bytes(b"same")
+    a, b = (replace(trial, voice=VoiceSpec.from_files([str(tmp_path / n)])) for n in ("a.wav", "b.wav"))
+    assert a.id == b.id != trial.id
+
+
+def test_order_cold_then_warmup_then_whole_blocks_then_stages():
+    trials = sweep(engines=("stock", "naive", "whole")).trials()
+    phases = [t.phase for t in trials]
+    assert phases[0] == "cold"
+    assert phases == sorted(phases, key=["cold", "warmup", "timed", "stages"].index)
+    timed = [t for t in trials if t.phase == "timed"]
+    assert [t.repeat for t in timed] == sorted(t.repeat for t in timed)
+    blocks = [{t.cell for t in timed if t.repeat == r} for r in range(3)]
+    assert blocks[0] == blocks[1] == blocks[2] and len(blocks[0]) == 12
+    assert len({t.id for t in trials}) == len(trials)
+    assert [t.cell for t in timed[:12]] != [t.cell for t in timed[12:24]], "blocks are shuffled apart"
+
+
+@given(st.integers(0, 2**31), st.integers(2, 5), st.integers(1, 4))
+def test_no_text_follows_itself(seed, n_texts, repeats):
+    texts = tuple(Text(f"t{i}", "en", f"text {i}") for i in range(n_texts))
+    trials = sweep(texts=texts, seed=seed, repeats=repeats).trials()
+    names = [t.text.name for t in trials]
+    assert all(a != b for a, b in zip(names, names[1:], strict=False))
+
+
+@given(st.integers(0, 2**31))
+def test_order_is_a_function_of_the_seed(seed):
+    assert [t.id for t in sweep(seed=seed).trials()] == [t.id for t in sweep(seed=seed).trials()]
+
+
+def test_repeat_r_has_the_same_seed_in_every_cell():
+    for t in sweep(seed=7).trials():
+        assert t.seed == 7 + t.repeat
+
+
+def test_one_at_a_time_varies_one_setting():
+    cells = sweep(engines=("stock",), texts=(SHORT,), one_at_a_time=True).cells(NANO)
+    got = {(c.settings.stream_chunk_size, c.settings.overlap_wav_len) for c in cells}
+    assert got == {(10, 256), (20, 256), (10, 1024)}
+
+
+def test_sweep_survives_json():
+    s = sweep(voice=VoiceSpec(speaker="nano"))
+    assert Sweep.from_json(json.loads(json.dumps(s.to_json()))) == s
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("stream_chunk_size", 0, "1 to 600"),
+        ("overlap_wav_len", 0, "1 to 48000"),
+        ("overlap_wav_len", -5, "1 to 48000"),
+        ("temperature", 0, "above 0"),
+        ("temperature", float("nan"), "above 0"),
+        ("top_p", 1.5, "above 0 to 1"),
+        ("top_k", 2.5, "a whole number"),
+        ("do_sample", 1, "True or False"),
+        ("language", "xx", "known: en"),
+        ("join", "glue", "none, pause, trimmed"),
+        ("stream_chunk", 20, "Did you mean 'stream_chunk_size'"),
+    ],
+)
+def test_bad_values_say_what_is_allowed(name, value, says):
+    with pytest.raises(ValueError, match=".") as caught:
+        check_setting(name, value)
+    assert says in str(caught.value)
+    assert str(value) in str(caught.value) or name in str(caught.value)
+
+
+def test_a_piece_of_the_reference_is_no_longer_than_the_whole():
+    with pytest.raises(ValueError, match="gpt_cond_chunk_len is 8 s"):
+        Settings(gpt_cond_len=4, gpt_cond_chunk_len=8)
+
+
+def test_every_setting_says_what_it_is():
+    for name, f in SETTINGS.items():
+        assert f.metadata["meaning"] and f.metadata["unit"] and f.metadata["acts"], name
+        assert check_setting(name, f.default) == f.default
+        assert any(name in settings_of(e) for e in f.metadata["engines"])
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 10_000])
+def test_empty_and_endless_texts_are_refused(text):
+    with pytest.raises(ValueError, match=r"empty|10,000 characters"):
+        Text("t", "en", text)
+
+
+def test_samples_of_tokens_matches_the_facts():
+    assert samples_of(20) == 22272
+    assert samples_of(20) - 1024 == 21248

@@ -1,0 +1,49 @@
+"""Naive chunking: cut the text at sentences, synthesise each with `Xtts.inference`, put the pieces together.
+
+This is what `TTS.api.TTS.tts(split_sentences=True)` does, with 10,000 zero samples after each sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import librosa
+import numpy as np
+import pysbd
+import torch
+from pysbd.languages import LANGUAGE_CODES
+
+from xttsbench.engines import Piece
+from xttsbench.engines.taps import Taps
+from xttsbench.models.voice import Voice
+from xttsbench.spec import Settings, call_arguments
+
+PAUSE_SAMPLES = 10_000
+TRIM_DB = 40
+
+
+def sentences(text: str, language: str) -> list[str]:
+    """Cut `text` where `TTS.tts` cuts it: pysbd's rules for the language, English ones where it has none.
+
+    Source: `TTS.utils.synthesizer.Synthesizer._set_segmenters`, coqui-tts 0.28.0.
+    """
+    code = language.split("-")[0]
+    segmenter = pysbd.Segmenter(language=code if code in LANGUAGE_CODES else "en", clean=True)
+    return list(segmenter.segment(text))
+
+
+def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps) -> Iterator[Piece]:
+    """Yield a piece (n,) a sentence, joined as `settings.join` says."""
+    arguments = call_arguments("naive", settings)
+    join = arguments.pop("join")
+    for index, sentence in enumerate(sentences(text, settings.language)):
+        out = xtts.inference(
+            sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments
+        )
+        wav = out["wav"]
+        if join == "trimmed":
+            wav = librosa.effects.trim(wav, top_db=TRIM_DB)[0]
+        elif join == "pause":
+            wav = np.concatenate([wav, np.zeros(PAUSE_SAMPLES, dtype=wav.dtype)])
+        yield Piece(torch.from_numpy(wav), index, taps.tokens)

@@ -1,0 +1,133 @@
+"""A loaded model ready to serve any engine: the one door through which the rest of the package reaches torch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from xttsbench.engines import Piece, naive, stock, whole
+from xttsbench.engines.taps import StageClock, Taps
+from xttsbench.models import voice as voices
+from xttsbench.models import weights
+from xttsbench.models.voice import Voice
+from xttsbench.spec import VOICE_SETTINGS, EngineConfig, Trial
+
+STREAMS = {"stock": stock.stream, "naive": naive.stream, "whole": whole.stream}
+AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def resolve_device(device: str) -> str:
+    """Turn 'auto' into 'cuda' where torch sees a device, else 'cpu'."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+class Session:
+    """One loaded model. Not safe for two requests at once.
+
+    Parameters
+    ----------
+    config
+        What to load. Precision: 'fp32' is strict (no TF32 anywhere; torch's own default lets convolutions use it),
+        'tf32' allows it everywhere, 'fp16' and 'bf16' run the call under autocast.
+    accept_cpml
+        Agreement to the licence of XTTSv2's weights.
+    """
+
+    def __init__(self, config: EngineConfig, *, accept_cpml: bool = False) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+        self.config = config
+        self.loaded = weights.load(config, accept_cpml=accept_cpml)
+        self._voices: dict[Any, Voice] = {}
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.config.device)
+
+    def languages(self) -> list[str]:
+        """Return the languages that the model was made for."""
+        return list(self.loaded.xtts.config.languages)
+
+    def voice(self, trial: Trial) -> Voice:
+        """Return the trial's voice, computed at most once."""
+        settings = {name: getattr(trial.settings, name) for name in VOICE_SETTINGS}
+        key = (trial.voice, tuple(settings.values()))
+        if key not in self._voices:
+            self._voices[key] = voices.get(
+                self.loaded.xtts, trial.voice, settings, weights_sha256=self.loaded.sha256
+            )
+        return self._voices[key]
+
+    def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
+        """Make the request and return its pieces; nothing is computed before the first is asked for."""
+        held = self.voice(trial)
+        with (taps or Taps(self.loaded.xtts)) as active:
+            pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
+            yield from self._stepwise(pieces)
+
+    def staged(self, trial: Trial) -> tuple[Iterator[Piece], StageClock]:
+        """Return the pieces and a stage clock, whose totals are whole once the pieces are taken."""
+        clock = StageClock(self.device)
+        return self.stream(trial, taps=Taps(self.loaded.xtts, clock=clock)), clock
+
+    def _stepwise(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        dtype = AUTOCAST.get(self.config.precision)
+        if dtype is None:
+            yield from pieces
+            return
+        while True:
+            with torch.autocast(self.config.device, dtype=dtype):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
+    def seed(self, seed: int) -> None:
+        """Seed torch everywhere; the library takes a `seed` argument and ignores it."""
+        torch.manual_seed(seed)
+
+    def reset_memory(self) -> None:
+        """Begin a new window for the peak of device memory."""
+        if self.config.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def memory(self) -> dict[str, float]:
+        """Return bytes at the peak on the device since the last reset; nothing on a CPU."""
+        if self.config.device != "cuda":
+            return {}
+        return {
+            "device_peak_allocated": float(torch.cuda.max_memory_allocated()),
+            "device_peak_reserved": float(torch.cuda.max_memory_reserved()),
+        }
+
+    def recover(self) -> None:
+        """Give back what a failed request left cached on the device."""
+        if self.config.device == "cuda":
+            with contextlib.suppress(RuntimeError):
+                torch.cuda.empty_cache()
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what a run must remember of the model."""
+        return {
+            "config": asdict(self.config),
+            "weights_sha256": self.loaded.sha256,
+            "load_s": self.loaded.load_s,
+            "note": self.loaded.note,
+            "languages": self.languages(),
+            "char_limits": dict(self.loaded.xtts.tokenizer.char_limits),
+            "torch_threads": torch.get_num_threads(),
+        }
+
+    def close(self) -> None:
+        """Let go of the model and what it held on the device."""
+        self._voices.clear()
+        del self.loaded
+        self.recover()

@@ -1,0 +1,43 @@
+"""Any model as a standard checkpoint folder that coqui-tts's own `load_checkpoint` reads back with identical outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from xttsbench.models.weights import Loaded
+
+
+def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
+    """Write config.json, model.pth, vocab.json and, where there are studio voices, speakers_xtts.pth.
+
+    Where coqui's `Xtts` alone can't know the model (nano's smaller decoder, a limit of its tokenizer), xttsbench.json says so
+    beside them; `--model DIR` reads it.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"folder {str(folder)!r} is not empty; nothing is overwritten: name a new one.")
+    folder.mkdir(parents=True, exist_ok=True)
+    xtts = loaded.xtts
+    weights = {k: v.detach().cpu().clone() for k, v in xtts.state_dict().items() if not k.startswith("gpt.gpt_inference.")}
+    weights.pop("gpt.gpt.wte.weight", None)
+    torch.save({"model": weights}, folder / "model.pth")
+    xtts.config.save_json(str(folder / "config.json"))
+    (folder / "vocab.json").write_text(xtts.tokenizer.tokenizer.to_str(), encoding="utf-8")
+    manager = getattr(xtts, "speaker_manager", None)
+    if manager is not None:
+        torch.save(manager.speakers, folder / "speakers_xtts.pth")
+    extra = {
+        "class": type(xtts).__name__,
+        "char_limits": {"en": xtts.tokenizer.char_limits["en"]},
+        "note": loaded.note,
+        "from": loaded.model,
+    }
+    (folder / "xttsbench.json").write_text(json.dumps(extra, indent=2), encoding="utf-8")
+    return sorted(folder.iterdir())

@@ -1,0 +1,94 @@
+"""Tables to estimates: medians with bootstrap intervals, and doubts in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from xttsbench.record import NAN
+from xttsbench.spec import SETTINGS
+from xttsbench.table import IDENTITY, METRICS
+
+RESAMPLES = 2000
+WIDE = 0.25
+Values = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def median_interval(values: Values, *, seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
+    """Return (median, low, high): the median of the finite values and its percentile bootstrap interval.
+
+    Fewer than one value gives NaN; fewer than two a median without an interval.
+
+    Examples
+    --------
+    >>> median, low, high = median_interval(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    >>> median, low >= 1, high <= 5
+    (3.0, True, True)
+    """
+    x = np.asarray(values, dtype=float)
+    x = x[np.isfinite(x)]
+    if not len(x):
+        return NAN, NAN, NAN
+    median = float(np.median(x))
+    if len(x) < 2:
+        return median, NAN, NAN
+    if np.ptp(x) == 0:
+        return median, median, median
+    result = bootstrap(
+        (x,), np.median, n_resamples=RESAMPLES, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
+    )
+    return median, float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def summary(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a setting: identity, every setting, n, failed, then each metric's median, `_lo` and `_hi`.
+
+    Only timed trials count; `n` is how many of them succeeded.
+    """
+    keys = [*IDENTITY, *SETTINGS]
+    rows = []
+    timed = trials[trials["phase"].isin(["timed", "replay"])] if len(trials) else trials
+    if not len(timed):
+        return pd.DataFrame(columns=[*keys, "n", "failed"])
+    for _, group in timed.groupby("cell", sort=False):
+        row = {k: group[k].iloc[0] for k in keys}
+        ok = group[group["status"] == "ok"]
+        row |= {"n": len(ok), "failed": len(group) - len(ok)}
+        for metric in METRICS:
+            row[metric], row[f"{metric}_lo"], row[f"{metric}_hi"] = median_interval(ok[metric].to_numpy(dtype=float))
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values(keys, kind="stable", ignore_index=True)
+
+
+def varying(table: pd.DataFrame) -> list[str]:
+    """Return the identity and setting columns that take more than one value: what tells the rows apart."""
+    keys = [k for k in (*IDENTITY, *SETTINGS) if k in table]
+    return [k for k in keys if table[k].astype(str).nunique() > 1]
+
+
+def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
+    """Return in words why a reader should be careful: wide intervals, few repeats, failures, a busy machine."""
+    out = []
+    timed = trials[trials["phase"] == "timed"]
+    failed = timed[timed["status"] != "ok"]
+    for error, group in failed.groupby("error"):
+        out.append(f"{len(group)} of {len(timed)} trials failed: {error}")
+    few = summary_table[summary_table["n"].between(1, 4)]
+    if len(few):
+        out.append(f"{len(few)} of {len(summary_table)} settings have under 5 repeats: their intervals are only a hint; raise --repeats.")
+    half = (summary_table["ttfc_s_hi"] - summary_table["ttfc_s_lo"]) / 2 / summary_table["ttfc_s"]
+    wide = half > WIDE
+    if wide.any():
+        worst = half.idxmax()
+        out.append(
+            f"ttfc is uncertain by more than {WIDE:.0%} in {int(wide.sum())} of {len(half)} settings "
+            f"(worst {half[worst]:.0%}): the machine is noisy or repeats are few."
+        )
+    causes = timed["flags"].str.split().explode().dropna()
+    causes = causes[causes != ""]
+    for cause, count in causes.value_counts().items():
+        out.append(f"{count} of {len(timed)} trials are flagged {cause}.")
+    return out

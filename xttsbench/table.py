@@ -1,0 +1,119 @@
+"""Records to tidy tables: trials, chunks, seams. No GPU, no torch: a run opens on any laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xttsbench import store
+from xttsbench.metrics.latency import chars_per_s, latency
+from xttsbench.record import NAN, Record
+from xttsbench.spec import SETTINGS, settings_of
+
+METRICS = (
+    "ttfc_s",
+    "ttfa_s",
+    "rtf",
+    "rtf_steady",
+    "prebuffer_s",
+    "safe_start_s",
+    "stalls",
+    "stall_s",
+    "deficit_s",
+    "gap_p50_s",
+    "gap_p95_s",
+    "gap_max_s",
+    "gap_slope_s",
+    "audio_s",
+    "synthesis_s",
+    "chars_per_s",
+    "tokens",
+)
+IDENTITY = ("engine", "model", "device", "precision", "deepspeed", "compile", "threads", "text", "voice")
+
+
+def trials(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a trial: identity, every setting (NaN where the engine takes none), figures, state.
+
+    Figures of a failed trial are NaN; its `status` and `error` say why.
+    """
+    return pd.DataFrame([_row(r) for r in records])
+
+
+def chunks(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a chunk: trial id, index, arrival_s, yielded_s, samples, sentence, tokens, gap_s."""
+    rows = []
+    for r in records:
+        last = NAN
+        for index, c in enumerate(r.chunks):
+            rows.append((r.trial.id, index, c.arrival_s, c.yielded_s, c.samples, c.sentence, c.tokens, c.arrival_s - last))
+            last = c.arrival_s
+    names = ["id", "chunk", "arrival_s", "yielded_s", "samples", "sentence", "tokens", "gap_s"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def seams(records: Iterable[Record]) -> pd.DataFrame:
+    """Return one row a seam: where chunk k meets chunk k+1, as an index into the put-together audio.
+
+    `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is
+    the length of the cross-fade that begins at the seam.
+    """
+    rows = []
+    for r in records:
+        heard = [c for c in r.chunks if c.samples > 0]
+        overlap = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
+        position = 0
+        for k, (left, right) in enumerate(zip(heard, heard[1:], strict=False)):
+            position += left.samples
+            kind = "chunk" if left.sentence == right.sentence else "sentence"
+            rows.append((r.trial.id, k, position, kind, overlap if kind == "chunk" else 0))
+    return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples"])
+
+
+def load(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return a run's metadata and its trials table."""
+    return store.read_meta(Path(folder)), trials(store.read(Path(folder)))
+
+
+def _row(r: Record) -> dict[str, Any]:
+    t = r.trial
+    taken = set(settings_of(t.engine))
+    row: dict[str, Any] = {
+        "id": t.id,
+        "cell": t.cell,
+        "engine": t.engine,
+        "model": t.config.model,
+        "device": t.config.device,
+        "precision": t.config.precision,
+        "deepspeed": t.config.deepspeed,
+        "compile": t.config.compile,
+        "threads": t.config.threads,
+        "text": t.text.name,
+        "text_chars": len(t.text.text),
+        "voice": t.voice.label,
+        **{name: getattr(t.settings, name) if name in taken else None for name in SETTINGS},
+        "seed": t.seed,
+        "repeat": t.repeat,
+        "phase": t.phase,
+        "status": r.status,
+        "error": r.error,
+        "started_at": r.started_at,
+        "flags": " ".join(r.flags),
+        "voice_s": r.voice_s,
+        "energy_j": r.energy_j,
+    }
+    ok = r.status == "ok"
+    figures = latency(
+        r.chunks if ok else (),
+        end_s=r.end_s if ok else NAN,
+        sample_rate=r.sample_rate,
+        first_audible_sample=r.first_audible_sample,
+    )
+    row |= figures
+    row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
+    row |= {f"stage_{name}_s": seconds for name, seconds in r.stages.items()}
+    row |= {f"{name}_bytes": value for name, value in r.memory.items()}
+    return row
