@@ -1,9 +1,9 @@
-"""The token loop: prefill once, then one small step a token, on CUDA replayed as a graph that the host never waits on."""
+"""The token loop: prefill, then one small step a token, on CUDA a graph that the host replays without waiting."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import torch
@@ -56,7 +56,14 @@ class TokenLoop:
     """
 
     def __init__(
-        self, weights: Weights, *, start: int, stop: int, static: bool = False, graph: bool = False, compile: str = "none"
+        self,
+        weights: Weights,
+        *,
+        start: int,
+        stop: int,
+        static: bool = False,
+        graph: bool = False,
+        compile: str = "none",
     ) -> None:
         self.weights = weights
         self.start, self.stop = start, stop
@@ -70,8 +77,8 @@ class TokenLoop:
     @torch.inference_mode()
     def run(
         self, prefix: torch.Tensor, settings: Settings, *, limit: int, sizes: Iterator[int]
-    ) -> Iterator[tuple[torch.Tensor, bool]]:
-        """Yield latents (n, width) float32 as many at a time as `sizes` says, and whether the generation ended with them.
+    ) -> Generator[tuple[torch.Tensor, bool]]:
+        """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
 
         It ends with the stop token, whose latent is among them as in `inference_stream`, or after `limit` tokens.
         With `graph` the latents are views of a buffer that the next generation overwrites.
@@ -125,7 +132,7 @@ class TokenLoop:
     def _captured(self, state: State, span: int, greedy: bool) -> Any:
         begun = time.perf_counter()
         random = torch.cuda.get_rng_state(state.cache.device)
-        side = torch.cuda.Stream(state.cache.device)
+        side = torch.cuda.Stream(state.cache.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
@@ -189,7 +196,7 @@ class Lookout:
         """Send token `index` to the host; on CUDA without waiting for it."""
         self.state.host[index : index + 1].copy_(self.state.tokens[index : index + 1], non_blocking=True)
         if self.state.tokens.is_cuda:
-            event = torch.cuda.Event()
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
             self._events.append(event)
         self._watched = index + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -81,11 +82,13 @@ def weights_of(gpt: Any, dtype: torch.dtype = torch.float32) -> Weights:
     """Return the weights of `Xtts.gpt` in `dtype`; ValueError if it isn't the GPT-2 that is written out here."""
     config = gpt.gpt.config
     if hasattr(gpt, "ds_engine"):
-        raise ValueError("this model was loaded with DeepSpeed, which replaces its layers; load it with use_deepspeed=False.")
+        raise ValueError(
+            "this model was loaded with DeepSpeed, which replaces its layers; load it without (use_deepspeed=False)."
+        )
     if config.activation_function != "gelu_new" or config.add_cross_attention or config.scale_attn_by_inverse_layer_idx:
         raise ValueError(
-            f"this GPT has activation {config.activation_function!r}; the token loop knows 'gelu_new' with plain self-attention: "
-            "use engine 'stock' for this one."
+            f"this GPT has activation {config.activation_function!r}; the token loop knows 'gelu_new' with plain "
+            "self-attention: use engine 'stock' for this one."
         )
 
     def cast(t: torch.Tensor) -> torch.Tensor:
@@ -98,7 +101,14 @@ def weights_of(gpt: Any, dtype: torch.dtype = torch.float32) -> Weights:
         return Affine(cast(m.weight), cast(m.bias))
 
     blocks = tuple(
-        Block(norm(h.ln_1), affine(h.attn.c_attn), affine(h.attn.c_proj), norm(h.ln_2), affine(h.mlp.c_fc), affine(h.mlp.c_proj))
+        Block(
+            norm(h.ln_1),
+            affine(h.attn.c_attn),
+            affine(h.attn.c_proj),
+            norm(h.ln_2),
+            affine(h.mlp.c_fc),
+            affine(h.mlp.c_proj),
+        )
         for h in gpt.gpt.h
     )
     head = Affine(cast(gpt.mel_head.weight).T, cast(gpt.mel_head.bias))
@@ -140,7 +150,10 @@ def prefill(weights: Weights, x: torch.Tensor, cache: torch.Tensor) -> torch.Ten
 
 
 def step(weights: Weights, token: torch.Tensor, index: int, length: int, cache: torch.Tensor) -> torch.Tensor:
-    """Feed one token (1,) as the `index`-th after the start token, at position `length`; return its latent (1, width)."""
+    """Feed one token (1,) as the `index`-th after the start token, at position `length`; return its latent (1, width).
+
+    On a CPU in fp32 every operation is the library's own, so the latent equals `inference_stream`'s to the last bit.
+    """
     x = weights.tokens[token] + weights.positions[index]
     for block, store in zip(weights.blocks, cache, strict=True):
         qkv = block.qkv(block.before_attention(x)).view(3, weights.heads, 1, -1)
@@ -167,10 +180,17 @@ def static_step(
         store.index_copy_(2, length, qkv[1:])
         scores = torch.baddbmm(mask, qkv[0], store[0, :, :span].transpose(1, 2), alpha=scale)
         seen = torch.bmm(scores.softmax(dim=-1, dtype=torch.float32).to(x.dtype), store[1, :, :span])
-        x = _rest(block, x, seen.view(1, -1))
+        x = _rest(block, x, seen.view(1, -1), fused=True)
     return weights.final(weights.last(x))
 
 
-def _rest(block: Block, x: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+def _rest(block: Block, x: torch.Tensor, seen: torch.Tensor, *, fused: bool = False) -> torch.Tensor:
     x = block.out(seen) + x
-    return x + block.narrow(F.gelu(block.widen(block.before_mlp(x)), approximate="tanh"))
+    wide = block.widen(block.before_mlp(x))
+    return x + block.narrow(F.gelu(wide, approximate="tanh") if fused else gelu_new(wide))
+
+
+def gelu_new(x: torch.Tensor) -> torch.Tensor:
+    """Return the activation by the steps of transformers' NewGELUActivation: the last bit is the same, too."""
+    y = x.pow(3.0).mul_(0.044715).add_(x).mul_(math.sqrt(2.0 / math.pi)).tanh_().add_(1.0)
+    return (0.5 * x).mul_(y)

@@ -101,8 +101,8 @@ def reach_of(generator: Any) -> Reach:
         kernel, stride, padding = up.kernel_size[0], up.stride[0], up.padding[0]
         if 2 * padding != kernel - stride or up.output_padding[0] or up.dilation[0] != 1:
             raise ValueError(
-                f"upsampling {i} has kernel {kernel}, stride {stride} and padding {padding}; a window can only be cut from "
-                "a decoder whose kernel minus stride is twice its padding: use engine 'stock' for this one."
+                f"upsampling {i} has kernel {kernel}, stride {stride} and padding {padding}; a window needs "
+                "a kernel minus stride of twice the padding: use engine 'stock' for this decoder."
             )
         blocks = [sum(_side(c) for c in _convolutions(b)) for b in generator.resblocks[i * width : (i + 1) * width]]
         levels.append(Level(stride, kernel, max(blocks)))
@@ -118,6 +118,6 @@ def _side(conv: Any) -> int:
     if conv.stride[0] != 1 or 2 * conv.padding[0] != seen:
         raise ValueError(
             f"a convolution has kernel {conv.kernel_size[0]}, dilation {conv.dilation[0]} and padding {conv.padding[0]}; "
-            "a window can only be cut from a decoder of odd, centred kernels: use engine 'stock' for this one."
+            "a window needs odd, centred kernels: use engine 'stock' for it."
         )
     return int(seen // 2)

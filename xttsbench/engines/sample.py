@@ -1,4 +1,4 @@
-"""The next token is drawn as transformers draws it: repetition penalty, temperature, top-k, top-p, one exponential race."""
+"""The next token is drawn as transformers does: repetition penalty, temperature, top-k, top-p, exponential race."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -47,7 +47,9 @@ class Seamless:
         For an unknown precision or mode, one that the device can't do, or a model whose layers aren't known.
     """
 
-    def __init__(self, xtts: Any, *, precision: str = "fp32", cuda_graph: bool | None = None, compile: str = "none") -> None:
+    def __init__(
+        self, xtts: Any, *, precision: str = "fp32", cuda_graph: bool | None = None, compile: str = "none"
+    ) -> None:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
         if compile not in COMPILE_MODES:
@@ -55,7 +57,7 @@ class Seamless:
         cuda = xtts.device.type == "cuda"
         if not cuda and (cuda_graph or precision == "tf32"):
             what = "cuda_graph=True" if cuda_graph else "precision 'tf32'"
-            raise ValueError(f"{what} needs a CUDA device, but the model is on {xtts.device}; leave it out, or move the model.")
+            raise ValueError(f"{what} needs a CUDA device, but the model is on {xtts.device}; leave it out.")
         self.xtts = xtts
         self.precision = precision
         dtype = DTYPES[precision]
@@ -106,21 +108,15 @@ class Seamless:
             window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
             # read after encoding: a tokenizer may have set it for this sentence
             limit = self.xtts.gpt.max_gen_mel_tokens
-            chunks = self._loop.run(prefix, settings, limit=limit, sizes=chunk_sizes(settings))
-            try:
-                while (chunk := self._next(chunks)) is not None:
-                    latents, final = chunk
-                    made += latents.shape[0]
-                    with exact_unless(self.precision):
+            with closing(self._loop.run(prefix, settings, limit=limit, sizes=chunk_sizes(settings))) as chunks:
+                final = False
+                while not final:
+                    with tf32(self.precision == "tf32"):
+                        latents, final = next(chunks)
                         audio = window.push(latents, final=final)
+                    made += latents.shape[0]
                     if audio.numel():
                         yield Piece(audio, number, made)
-            finally:
-                chunks.close()
-
-    def _next(self, chunks: Iterator[tuple[torch.Tensor, bool]]) -> tuple[torch.Tensor, bool] | None:
-        with exact_unless(self.precision):
-            return next(chunks, None)
 
     def _sentences(self, text: str, language: str, *, split: bool) -> list[str]:
         from TTS.tts.layers.xtts.tokenizer import split_sentence
@@ -133,7 +129,8 @@ class Seamless:
         most = self.xtts.args.gpt_max_text_tokens - 1
         if len(tokens) > most:
             raise ValueError(
-                f"a sentence has {len(tokens)} text tokens, the model takes {most}; shorten it, or set enable_text_splitting."
+                f"a sentence has {len(tokens)} text tokens, the model takes {most}; "
+                "shorten it or set enable_text_splitting."
             )
         ids = torch.tensor([tokens], dtype=torch.int32, device=self.xtts.device)
         return prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
@@ -154,13 +151,9 @@ def chunk_sizes(settings: Settings) -> Iterator[int]:
         size = min(grown, last) if settings.chunk_growth > 1 and size < last else last
 
 
-def exact_unless(precision: str) -> AbstractContextManager[None]:
-    """Allow TF32 inside if precision is 'tf32', forbid it otherwise; torch's own settings come back on leaving."""
-    return _tf32(precision == "tf32") if torch.cuda.is_available() else ExitStack()
-
-
 @contextmanager
-def _tf32(allow: bool) -> Iterator[None]:
+def tf32(allow: bool) -> Iterator[None]:
+    """Allow or forbid TF32 inside; torch's own settings come back on leaving. Without CUDA it changes nothing."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = allow

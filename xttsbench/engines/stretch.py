@@ -69,7 +69,7 @@ class Stretch:
         return min(bisect_right(self._first, inputs - 2), self.total(inputs))
 
     def source(self, low: int, high: int) -> tuple[int, int]:
-        """Return the half-open range of inputs that outputs low..high are made of; it may pass the last input by one."""
+        """Return the half-open range of inputs that outputs low..high are made of; the last may be one too many."""
         self._cover(high)
         return self._first[low], self._first[high - 1] + 2
 
@@ -88,4 +88,5 @@ class Stretch:
         index = self._index[low:high] - start
         left, right = self._weights[:, low:high, None]
         after = (index + 1).clamp(max=rows.shape[0] - 1)
-        return rows.index_select(0, index) * left + rows.index_select(0, after) * right
+        out: torch.Tensor = rows.index_select(0, index) * left + rows.index_select(0, after) * right
+        return out

@@ -79,8 +79,9 @@ class Vocoder:
     def conditioning(self, speaker_embedding: torch.Tensor) -> list[torch.Tensor | None]:
         """Return what the speaker embedding (1, d, 1) adds at the input and at each level, (1, channels, 1) each."""
         g = speaker_embedding.to(self.device, self.dtype)
-        first = self._condition(g) if self._condition is not None else None
-        return [first, *([c(g) for c in self._conditions] or [None] * len(self._ups))]
+        out: list[torch.Tensor | None] = [self._condition(g) if self._condition is not None else None]
+        out.extend([c(g) for c in self._conditions] or [None] * len(self._ups))
+        return out
 
     def decode(self, frames: torch.Tensor, spans: list[Span], added: list[torch.Tensor | None]) -> torch.Tensor:
         """Return the samples of spans[-1], (n,) float32.
