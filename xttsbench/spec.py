@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Phase = Literal["cold", "warmup", "timed", "stages", "replay"]
-STREAMING = ("stock",)
-ENGINES = ("stock", "naive", "whole")
+STREAMING = ("stock", "seamless")
+ENGINES = ("stock", "naive", "whole", "seamless")
 DEVICES = ("auto", "cuda", "cpu")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
@@ -92,6 +92,24 @@ class Settings:
         engines=STREAMING,
         acts="when a chunk is yielded",
     )
+    first_chunk_size: int = _setting(
+        0,
+        "GPT audio tokens before the vocoder runs for the first time; 0 means stream_chunk_size",
+        unit="tokens",
+        low=0,
+        high=600,
+        engines=("seamless",),
+        acts="when the first chunk is yielded",
+    )
+    chunk_growth: float = _setting(
+        1.0,
+        "each chunk is this much longer than the one before, up to stream_chunk_size; 1 takes stream_chunk_size from the second on",
+        unit="ratio",
+        low=1,
+        high=10,
+        engines=("seamless",),
+        acts="when a chunk is yielded",
+    )
     overlap_wav_len: int = _setting(
         1024,
         "cross-fade between neighbouring chunks; longer than a chunk repeats audio",
@@ -115,6 +133,7 @@ class Settings:
         unit="exponent",
         low=-10,
         high=10,
+        engines=("stock", "naive", "whole"),
         acts="beam search only",
     )
     repetition_penalty: float = _setting(
@@ -138,7 +157,7 @@ class Settings:
     )
     do_sample: bool = _setting(
         True,
-        "False is greedy in `whole` and `naive`; `stock` still samples then, without temperature, top_k and top_p",
+        "False is greedy in `whole`, `naive` and `seamless`; `stock` still samples then, without temperature, top_k and top_p",
         unit="-",
         acts="sampling",
     )
@@ -152,7 +171,7 @@ class Settings:
         False,
         "cut the text at sentences, but only above the language's limit (250 characters for en); each piece is a generation of its own",
         unit="-",
-        engines=("stock", "whole"),
+        engines=("stock", "whole", "seamless"),
         acts="text",
     )
     join: str = _setting(
