@@ -369,6 +369,7 @@ def params(args: argparse.Namespace) -> int:
     """Print the manual."""
     from xttsbench import params as manual
     from xttsbench.models import weights
+    from xttsbench.models.released import released
 
     if args.model == "nano":
         from xttsbench.models.nano import DATA
@@ -377,10 +378,10 @@ def params(args: argparse.Namespace) -> int:
     elif args.model == "random":
         path = None
     elif args.model == "xtts_v2":
-        folder = weights.cached_folder()
-        if folder is None:
+        here = released()
+        if here.folder is None or not here.whole:
             raise ValueError("XTTSv2's config.json is not in the cache; fetch the model by a sweep first.")
-        path = folder / "config.json"
+        path = here.folder / "config.json"
     else:
         weights.check_folder(Path(args.model))
         path = Path(args.model) / "config.json"

@@ -79,7 +79,7 @@ def test_the_data_folder_is_the_one_coqui_uses(monkeypatch, tmp_path, variables)
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, str(tmp_path / value))
-    assert module._tts_home() == get_user_data_dir("tts")
+    assert module.coqui_folder().parent == get_user_data_dir("tts")
 
 
 def test_the_repository_is_the_one_coqui_fetches_from():

@@ -14,6 +14,7 @@ from samples import NANO, SHORT
 
 from xttsbench.models import full_shape, weights
 from xttsbench.models.export import export_checkpoint
+from xttsbench.models.released import FILES, coqui_folder
 from xttsbench.models.weights import Loaded, check_folder, load, load_folder, resolve
 from xttsbench.spec import EngineConfig, Settings, Trial, VoiceSpec, samples_of
 
@@ -32,19 +33,10 @@ def empty_caches(monkeypatch, tmp_path):
     """No weights, no agreement; the hub's cache is read from a folder of ours."""
     monkeypatch.setenv("TTS_HOME", str(tmp_path / "tts"))
     monkeypatch.delenv("COQUI_TOS_AGREED", raising=False)
-    hub = tmp_path / "hub"
-    hub.mkdir()
-    import huggingface_hub
-    from huggingface_hub import constants, file_download
+    from huggingface_hub import constants
 
-    def find(repo, name):
-        path = hub / f"models--{repo.replace('/', '--')}" / "snapshots" / "abc" / name
-        return str(path) if path.is_file() else None
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", find)
-    assert callable(file_download.try_to_load_from_cache)
-    return hub / "models--tts-hub--XTTS-v2"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "models--tts-hub--XTTS-v2"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +53,8 @@ def folder(tiny, tmp_path):
 
 def put(hub, names):
     (hub / "snapshots" / "abc").mkdir(parents=True)
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("abc")
     for name in names:
         (hub / "snapshots" / "abc" / name).write_text("{}")
 
@@ -71,19 +65,19 @@ def test_auto_is_nano_where_nothing_is_cached(empty_caches):
 
 
 def test_auto_is_nano_where_the_licence_is_not_agreed_to(empty_caches):
-    put(empty_caches, weights.NEEDED)
+    put(empty_caches, FILES)
     model, said = resolve("auto")
     assert model == "nano" and "licence is not agreed to" in said
 
 
 @pytest.mark.parametrize("how", ["flag", "environment", "file"])
 def test_auto_is_xtts_v2_where_it_is_cached_and_agreed_to(empty_caches, monkeypatch, how):
-    put(empty_caches, weights.NEEDED)
+    put(empty_caches, FILES)
     if how == "environment":
         monkeypatch.setenv("COQUI_TOS_AGREED", "1")
     if how == "file":
-        weights.coqui_folder().mkdir(parents=True)
-        (weights.coqui_folder() / "tos_agreed.txt").write_text("x")
+        coqui_folder().mkdir(parents=True)
+        (coqui_folder() / "tos_agreed.txt").write_text("x")
     model, said = resolve("auto", accept_cpml=how == "flag")
     assert model == "xtts_v2" and "agreed" in said
 
@@ -101,7 +95,7 @@ def test_without_agreement_nothing_is_fetched_and_nothing_asked(empty_caches, mo
             call()
         assert "--accept-cpml" in str(caught.value) and "COQUI_TOS_AGREED=1" in str(caught.value)
         assert str(caught.value).count(". ") <= 2
-    assert not weights.coqui_folder().exists()
+    assert not coqui_folder().exists()
 
 
 def test_with_agreement_coquis_own_manager_is_asked_and_its_failure_is_a_sentence(empty_caches, monkeypatch):
@@ -110,7 +104,7 @@ def test_with_agreement_coquis_own_manager_is_asked_and_its_failure_is_a_sentenc
     asked = []
 
     def fetch(self, name):
-        assert self.tos_agreed({"tos_required": True}, weights.coqui_folder()), "or it would prompt"
+        assert self.tos_agreed({"tos_required": True}, coqui_folder()), "or it would prompt"
         asked.append(name)
         raise ConnectionError("no route to host")
 
@@ -126,7 +120,6 @@ def test_a_half_download_is_named_with_the_mend(empty_caches, monkeypatch):
     put(empty_caches, ["config.json"])
     (empty_caches / "blobs").mkdir()
     (empty_caches / "blobs" / "123.incomplete").write_bytes(b"x" * 10)
-    assert weights.half_downloaded() == str(empty_caches)
     assert "half downloaded" in resolve("xtts_v2", accept_cpml=True)[1]
 
     def fetch(self, name):
@@ -138,9 +131,9 @@ def test_a_half_download_is_named_with_the_mend(empty_caches, monkeypatch):
 
 
 def test_the_cached_model_loads_without_the_manager(empty_caches, folder, monkeypatch):
-    snapshot = empty_caches / "snapshots" / "abc"
-    snapshot.parent.mkdir(parents=True)
-    shutil.copytree(folder, snapshot)
+    put(empty_caches, [])
+    shutil.copytree(folder, empty_caches / "snapshots" / "abc", dirs_exist_ok=True)
+    torch.save({}, empty_caches / "snapshots" / "abc" / "speakers_xtts.pth")
     loaded = load(EngineConfig(model="xtts_v2"), accept_cpml=True)
     assert loaded.model == "xtts_v2" and loaded.sha256 == weights.file_sha256(folder / "model.pth")
 

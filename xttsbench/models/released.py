@@ -22,7 +22,8 @@ class Released:
     agreed
         Whether the CPML was agreed to, by coqui's file or COQUI_TOS_AGREED=1.
     folder
-        Where its files lie in the Hugging Face cache; None if nothing was ever fetched.
+        Where its files lie, in the Hugging Face cache or where older versions of coqui put them; None if nothing was
+        ever fetched.
     missing
         Which of its files are absent.
     """
@@ -34,7 +35,12 @@ class Released:
     @property
     def usable(self) -> bool:
         """Whether it can be loaded without fetching or asking."""
-        return self.agreed and not self.missing
+        return self.agreed and self.whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its files are there."""
+        return not self.missing
 
     def __str__(self) -> str:
         terms = "licence (CPML, non-commercial) " + ("agreed to" if self.agreed else "not agreed to")
@@ -47,16 +53,18 @@ class Released:
 
 def released() -> Released:
     """Return the state of the released weights in the caches that coqui-tts itself uses."""
-    agreed = (_tts_home() / MODEL / "tos_agreed.txt").is_file() or os.environ.get("COQUI_TOS_AGREED") == "1"
+    agreed = (coqui_folder() / "tos_agreed.txt").is_file() or os.environ.get("COQUI_TOS_AGREED") == "1"
     folder = _snapshot()
+    if folder is None and any((coqui_folder() / name).is_file() for name in FILES):
+        folder = coqui_folder()
     missing = tuple(name for name in FILES if folder is None or not (folder / name).is_file())
     return Released(agreed, folder, missing)
 
 
-def _tts_home() -> Path:
-    """Return what coqui's `get_user_data_dir("tts")` returns; its module would import torch."""
+def coqui_folder() -> Path:
+    """Return the folder that coqui's own manager has for the model: its data folder by `get_user_data_dir`, without torch."""
     base = os.environ.get("TTS_HOME", os.environ.get("XDG_DATA_HOME", platformdirs.user_data_dir(appauthor=False)))
-    return Path(base).expanduser().resolve() / "tts"
+    return Path(base).expanduser().resolve() / "tts" / MODEL
 
 
 def _snapshot() -> Path | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import time
 import zipfile
@@ -12,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xttsbench.models.released import FILES, coqui_folder, released
 from xttsbench.spec import EngineConfig
 
 XTTS_V2 = "tts_models/multilingual/multi-dataset/xtts_v2"
-REPO = "tts-hub/XTTS-v2"
-FILES = ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")
 NEEDED = FILES[:3]
 SIDECAR = "xttsbench.json"
 CPML = (
@@ -58,11 +56,12 @@ def resolve(model: str, *, accept_cpml: bool = False) -> tuple[str, str]:
     ValueError
         If xtts_v2 is asked for without agreement to its licence, or a folder is not a checkpoint.
     """
-    agreed = accept_cpml or licence_agreed()
+    here = released()
+    agreed = accept_cpml or here.agreed
     if model == "auto":
-        if agreed and cached_folder() is not None:
+        if agreed and here.whole:
             return "xtts_v2", "model: xtts_v2 (in the cache, licence agreed to)"
-        why = "its licence is not agreed to" if cached_folder() is not None else "XTTSv2's weights are not in the cache"
+        why = "its licence is not agreed to" if here.whole else "XTTSv2's weights are not in the cache"
         return "nano", f"model: nano (shipped), since {why}; {NANO}"
     if model == "nano":
         return model, f"model: nano (shipped); {NANO}"
@@ -71,47 +70,13 @@ def resolve(model: str, *, accept_cpml: bool = False) -> tuple[str, str]:
     if model == "xtts_v2":
         if not agreed:
             raise ValueError(CPML)
-        if cached_folder() is None and half_downloaded():
-            return model, f"model: xtts_v2 (half downloaded in {half_downloaded()}: will be completed)"
-        return model, "model: xtts_v2 (released weights)" + ("" if cached_folder() else "; will be downloaded (1.9 GB)")
+        if here.whole:
+            return model, f"model: xtts_v2 (released weights in {here.folder})"
+        if here.folder is not None:
+            return model, f"model: xtts_v2 (half downloaded in {here.folder}: the download goes on)"
+        return model, "model: xtts_v2 (released weights; 1.9 GB will be downloaded)"
     check_folder(Path(model))
     return str(Path(model).resolve()), f"model: checkpoint {model}"
-
-
-def licence_agreed() -> bool:
-    """Return whether the CPML was agreed to before: COQUI_TOS_AGREED=1, or the file coqui writes."""
-    return os.environ.get("COQUI_TOS_AGREED") == "1" or (coqui_folder() / "tos_agreed.txt").is_file()
-
-
-def coqui_folder() -> Path:
-    """Return the folder where coqui's own manager keeps XTTSv2 (and where older versions put its files)."""
-    from trainer.io import get_user_data_dir
-
-    return Path(get_user_data_dir("tts")) / XTTS_V2.replace("/", "--")
-
-
-def cached_folder() -> Path | None:
-    """Return the folder that holds the released weights whole, or None."""
-    from huggingface_hub import try_to_load_from_cache
-
-    paths = [try_to_load_from_cache(REPO, name) for name in NEEDED]
-    if all(isinstance(p, str) for p in paths):
-        return Path(str(paths[0])).parent
-    folder = coqui_folder()
-    return folder if all((folder / name).is_file() for name in NEEDED) else None
-
-
-def half_downloaded() -> str:
-    """Return the folder of a download that was cut off, or ''."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    hub = Path(HF_HUB_CACHE) / f"models--{REPO.replace('/', '--')}"
-    if cached_folder() is None:
-        if any(hub.glob("blobs/*")):
-            return str(hub)
-        if any((coqui_folder() / name).is_file() for name in FILES):
-            return str(coqui_folder())
-    return ""
 
 
 def check_folder(folder: Path) -> None:
@@ -226,11 +191,11 @@ def file_sha256(path: Path) -> str:
 
 
 def _fetched(*, accept_cpml: bool) -> Path:
-    folder = cached_folder()
-    if not (accept_cpml or licence_agreed()):
+    here = released()
+    if not (accept_cpml or here.agreed):
         raise ValueError(CPML)
-    if folder is not None:
-        return folder
+    if here.folder is not None and here.whole:
+        return here.folder
     from TTS.utils.manage import ModelManager
 
     coqui_folder().mkdir(parents=True, exist_ok=True)
@@ -238,16 +203,16 @@ def _fetched(*, accept_cpml: bool) -> Path:
     try:
         ModelManager().download_model(XTTS_V2)
     except Exception as error:
-        where = half_downloaded()
-        torn = f" A part of it lies in {where}; the next try goes on from there, or delete that folder to begin anew." if where else ""
+        torn = released().folder
+        rest = f" A part of it lies in {torn}; the next try goes on from there, or delete that folder to begin anew." if torn else ""
         raise ValueError(
-            f"XTTSv2's weights could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}).{torn} "
+            f"XTTSv2's weights could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}).{rest} "
             "Without a network, copy the checkpoint here and give its folder as --model DIR."
         ) from error
-    folder = cached_folder()
-    if folder is None:
-        raise ValueError(f"the download ended but {', '.join(NEEDED)} are not all in the cache; run it again.")
-    return folder
+    here = released()
+    if here.folder is None or not here.whole:
+        raise ValueError(f"the download ended but {', '.join(here.missing)} did not come; run it again.")
+    return here.folder
 
 
 def _need_deepspeed() -> None:
