@@ -12,9 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two t
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 
-from samples import NANO, SHORT  # noqa: E402
+from samples import NANO, SHORT
 
-from xttsbench.spec import Settings, Trial  # noqa: E402
+from xttsbench.spec import Settings, Trial
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ def test_streaming_takes_no_value_from_config_json(nano):
 def test_our_defaults_are_the_signatures_defaults():
     ours_alone = {"language", "join"}
     for name, (signature, _, _) in library_defaults().items():
-        if name not in ours_alone and "seamless" != SETTINGS[name].metadata["engines"][0]:
+        if name not in ours_alone and SETTINGS[name].metadata["engines"][0] != "seamless":
             assert signature == SETTINGS[name].default, name
 
 
@@ -175,14 +175,13 @@ def test_a_sentence_is_said_once_over_many_trials():
 
 def test_naive_with_pause_is_the_high_level_api(nano, tmp_path):
     """`TTS.api.TTS.tts(split_sentences=True)` on an exported checkpoint, one seed, sample for sample."""
+    import TTS.tts.models.xtts as library
     from TTS.api import TTS
 
     from xttsbench.models.export import export_checkpoint
     from xttsbench.models.full_shape import build
     from xttsbench.models.voice import default_reference, read_reference
     from xttsbench.models.weights import Loaded, load_folder
-
-    import TTS.tts.models.xtts as library
 
     shape = dict(
         gpt_layers=2,

@@ -77,7 +77,12 @@ def failing(lent, monkeypatch, error):
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), RuntimeError("boom\nmore"), AssertionError()]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("boom\nmore"),
+        AssertionError(),
+    ],
 )
 def test_a_failed_trial_is_a_row_and_the_sweep_goes_on(lent, tmp_path, monkeypatch, error):
     failing(lent, monkeypatch, error)

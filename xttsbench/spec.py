@@ -137,7 +137,11 @@ class Settings:
         acts="beam search only",
     )
     repetition_penalty: float = _setting(
-        10.0, "divides positive and multiplies negative logits of tokens used before", unit="ratio", above=0, acts="sampling"
+        10.0,
+        "divides positive and multiplies negative logits of tokens used before",
+        unit="ratio",
+        above=0,
+        acts="sampling",
     )
     top_k: int = _setting(
         50,
@@ -162,10 +166,21 @@ class Settings:
         acts="sampling",
     )
     num_beams: int = _setting(
-        1, "beams of the search; streaming has none", unit="beams", low=1, high=16, engines=("naive", "whole"), acts="search"
+        1,
+        "beams of the search; streaming has none",
+        unit="beams",
+        low=1,
+        high=16,
+        engines=("naive", "whole"),
+        acts="search",
     )
     speed: float = _setting(
-        1.0, "stretches the latents before the vocoder: 2 speaks twice as fast", unit="ratio", low=0.1, high=4, acts="vocoder input"
+        1.0,
+        "stretches the latents before the vocoder: 2 speaks twice as fast",
+        unit="ratio",
+        low=0.1,
+        high=4,
+        acts="vocoder input",
     )
     enable_text_splitting: bool = _setting(
         False,
@@ -186,7 +201,12 @@ class Settings:
         6, "seconds of the reference heard by the GPT", unit="s", low=1, high=600, acts="voice, GPT conditioning"
     )
     gpt_cond_chunk_len: int = _setting(
-        6, "seconds a piece of it, latents averaged over pieces; at most gpt_cond_len", unit="s", low=1, high=600, acts="voice, GPT conditioning"
+        6,
+        "seconds a piece of it, latents averaged over pieces; at most gpt_cond_len",
+        unit="s",
+        low=1,
+        high=600,
+        acts="voice, GPT conditioning",
     )
     max_ref_len: int = _setting(
         30, "seconds of each reference file used at all", unit="s", low=1, high=600, acts="voice, speaker embedding"

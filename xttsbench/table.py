@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,9 @@ def chunks(records: Iterable[Record]) -> pd.DataFrame:
     for r in records:
         last = NAN
         for index, c in enumerate(r.chunks):
-            rows.append((r.trial.id, index, c.arrival_s, c.yielded_s, c.samples, c.sentence, c.tokens, c.arrival_s - last))
+            rows.append(
+                (r.trial.id, index, c.arrival_s, c.yielded_s, c.samples, c.sentence, c.tokens, c.arrival_s - last)
+            )
             last = c.arrival_s
     names = ["id", "chunk", "arrival_s", "yielded_s", "samples", "sentence", "tokens", "gap_s"]
     return pd.DataFrame(rows, columns=names)
@@ -66,7 +69,7 @@ def seams(records: Iterable[Record]) -> pd.DataFrame:
         heard = [c for c in r.chunks if c.samples > 0]
         overlap = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
         position = 0
-        for k, (left, right) in enumerate(zip(heard, heard[1:], strict=False)):
+        for k, (left, right) in enumerate(itertools.pairwise(heard)):
             position += left.samples
             kind = "chunk" if left.sentence == right.sentence else "sentence"
             rows.append((r.trial.id, k, position, kind, overlap if kind == "chunk" else 0))

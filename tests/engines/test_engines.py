@@ -42,7 +42,9 @@ def test_stock_is_inference_stream_sample_for_sample(nano, trial):
 
 
 def test_stock_counts_tokens_and_sentences(nano, trial):
-    long = replace(trial, text=replace(TWO, text=TWO.text + " " + TWO.text), settings=Settings(enable_text_splitting=True))
+    long = replace(
+        trial, text=replace(TWO, text=TWO.text + " " + TWO.text), settings=Settings(enable_text_splitting=True)
+    )
     got = heard(nano, long)
     sentences = {c.sentence for c in got.chunks}
     assert sentences == {0, 1}

@@ -82,7 +82,9 @@ def test_a_voice_is_computed_once_and_remembers_its_cost(nano, tmp_path, monkeyp
 def test_another_audio_model_or_setting_is_another_voice(nano, tmp_path, change):
     sf.write(str(tmp_path / "a.wav"), speech(), 24000)
     cache = tmp_path / "cache"
-    voices.get(nano.loaded.xtts, VoiceSpec.from_files([str(tmp_path / "a.wav")]), SETTINGS, weights_sha256="w", cache=cache)
+    voices.get(
+        nano.loaded.xtts, VoiceSpec.from_files([str(tmp_path / "a.wav")]), SETTINGS, weights_sha256="w", cache=cache
+    )
     settings, sha = dict(SETTINGS), "w"
     if change == "audio":
         sf.write(str(tmp_path / "a.wav"), speech() * 0.9, 24000)
@@ -106,7 +108,7 @@ def test_a_torn_cache_is_a_miss(nano, tmp_path):
 def test_studio_voices_by_name(nano, trial):
     got = nano.voice(replace(trial, voice=VoiceSpec(speaker="nano")))
     assert got.label == "nano" and got.speaker_embedding.shape == (1, 512, 1)
-    with pytest.raises(ValueError, match="unknown speaker 'Nano'; known: nano. Did you mean 'nano'"):
+    with pytest.raises(ValueError, match=r"unknown speaker 'Nano'; known: nano\. Did you mean 'nano'"):
         nano.voice(replace(trial, voice=VoiceSpec(speaker="Nano")))
 
 

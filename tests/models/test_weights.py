@@ -109,7 +109,7 @@ def test_with_agreement_coquis_own_manager_is_asked_and_its_failure_is_a_sentenc
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(ModelManager, "download_model", fetch)
-    with pytest.raises(ValueError, match="could not be fetched.*no route to host.*--model DIR"):
+    with pytest.raises(ValueError, match=r"could not be fetched.*no route to host.*--model DIR"):
         load(EngineConfig(model="xtts_v2"), accept_cpml=True)
     assert asked == ["tts_models/multilingual/multi-dataset/xtts_v2"]
 
@@ -126,7 +126,7 @@ def test_a_half_download_is_named_with_the_mend(empty_caches, monkeypatch):
         raise ConnectionError("cut off")
 
     monkeypatch.setattr(ModelManager, "download_model", fetch)
-    with pytest.raises(ValueError, match="lies in .*XTTS-v2.*delete that folder"):
+    with pytest.raises(ValueError, match=r"lies in .*XTTS-v2.*delete that folder"):
         load(EngineConfig(model="xtts_v2"), accept_cpml=True)
 
 
@@ -195,7 +195,7 @@ def test_all_faults_are_named_at_once(folder):
     (folder / "config.json").write_text("{")
     (folder / "vocab.json").unlink()
     (folder / "model.pth").write_bytes((folder / "model.pth").read_bytes()[:1000])
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError) as caught:
         load_folder(folder)
     for part in ("config.json is not JSON", "vocab.json is missing", "model.pth is torn"):
         assert part in str(caught.value)
@@ -223,7 +223,9 @@ def test_weights_of_another_shape_are_refused_in_a_sentence(folder):
         load_folder(folder)
 
 
-@pytest.mark.parametrize(("name", "content", "says"), [("config.json", '{"model": "vits"}', "vits"), ("vocab.json", "{}", "vocab.json")])
+@pytest.mark.parametrize(
+    ("name", "content", "says"), [("config.json", '{"model": "vits"}', "vits"), ("vocab.json", "{}", "vocab.json")]
+)
 def test_other_models_and_other_tokenizers_are_refused(folder, name, content, says):
     (folder / name).write_text(content)
     with pytest.raises(ValueError, match=says):
@@ -257,7 +259,9 @@ def test_the_random_model_has_exactly_xttsv2s_shape_and_streams():
     assert (gpt.start_audio_token, gpt.stop_audio_token, gpt.number_text_tokens) == (1024, 1025, 6681)
     assert full_shape.vocabulary_size(full_shape.tokenizer_json()) == 6681
     plain = XttsArgs()
-    assert all(getattr(plain, n) == full_shape.SHAPE[n] for n in full_shape.SHAPE if "gpt_max" in n or n == "gpt_layers")
+    assert all(
+        getattr(plain, n) == full_shape.SHAPE[n] for n in full_shape.SHAPE if "gpt_max" in n or n == "gpt_layers"
+    )
     assert len(speak(xtts, text="Hi.")) == samples_of(5)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import librosa
+import librosa.effects
 import numpy as np
 import pysbd
 import torch
@@ -38,9 +38,7 @@ def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps
     arguments = call_arguments("naive", settings)
     join = arguments.pop("join")
     for index, sentence in enumerate(sentences(text, settings.language)):
-        out = xtts.inference(
-            sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments
-        )
+        out = xtts.inference(sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments)
         wav = out["wav"]
         if join == "trimmed":
             wav = librosa.effects.trim(wav, top_db=TRIM_DB)[0]

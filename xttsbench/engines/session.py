@@ -63,9 +63,7 @@ class Session:
         settings = {name: getattr(trial.settings, name) for name in VOICE_SETTINGS}
         key = (trial.voice, tuple(settings.values()))
         if key not in self._voices:
-            self._voices[key] = voices.get(
-                self.loaded.xtts, trial.voice, settings, weights_sha256=self.loaded.sha256
-            )
+            self._voices[key] = voices.get(self.loaded.xtts, trial.voice, settings, weights_sha256=self.loaded.sha256)
         return self._voices[key]
 
     def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
@@ -79,7 +77,7 @@ class Session:
                 speaker_embedding=held.speaker_embedding,
             )
             return
-        with (taps or Taps(self.loaded.xtts)) as active:
+        with taps or Taps(self.loaded.xtts) as active:
             pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
             yield from self._stepwise(pieces)
 

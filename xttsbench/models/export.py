@@ -25,7 +25,9 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
         raise ValueError(f"folder {str(folder)!r} is not empty; nothing is overwritten: name a new one.")
     folder.mkdir(parents=True, exist_ok=True)
     xtts = loaded.xtts
-    weights = {k: v.detach().cpu().clone() for k, v in xtts.state_dict().items() if not k.startswith("gpt.gpt_inference.")}
+    weights = {
+        k: v.detach().cpu().clone() for k, v in xtts.state_dict().items() if not k.startswith("gpt.gpt_inference.")
+    }
     weights.pop("gpt.gpt.wte.weight", None)
     torch.save({"model": weights}, folder / "model.pth")
     xtts.config.save_json(str(folder / "config.json"))

@@ -96,7 +96,9 @@ def check_folder(folder: Path) -> None:
         if path.is_file() and not zipfile.is_zipfile(path):
             faults.append(f"{name} is torn or not a torch file ({path.stat().st_size:,} bytes)")
     if faults:
-        raise ValueError(f"checkpoint folder {str(folder)!r} can't be used: {'; '.join(faults)}. Copy or download it again.")
+        raise ValueError(
+            f"checkpoint folder {str(folder)!r} can't be used: {'; '.join(faults)}. Copy or download it again."
+        )
 
 
 def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
@@ -110,7 +112,9 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
     import torch
 
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but torch sees none; use --device cpu or run `python -m xttsbench doctor`.")
+        raise ValueError(
+            "device cuda was asked for, but torch sees none; use --device cpu or run `python -m xttsbench doctor`."
+        )
     if config.deepspeed:
         _need_deepspeed()
     start = time.perf_counter()
@@ -204,7 +208,11 @@ def _fetched(*, accept_cpml: bool) -> Path:
         ModelManager().download_model(XTTS_V2)
     except Exception as error:
         torn = released().folder
-        rest = f" A part of it lies in {torn}; the next try goes on from there, or delete that folder to begin anew." if torn else ""
+        rest = (
+            f" A part of it lies in {torn}; the next try goes on from there, or delete that folder to begin anew."
+            if torn
+            else ""
+        )
         raise ValueError(
             f"XTTSv2's weights could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}).{rest} "
             "Without a network, copy the checkpoint here and give its folder as --model DIR."
@@ -219,7 +227,9 @@ def _need_deepspeed() -> None:
     import importlib.util
 
     if importlib.util.find_spec("deepspeed") is None:
-        raise ValueError("deepspeed was asked for but is not installed; `pip install deepspeed` (CUDA only) or leave it out.")
+        raise ValueError(
+            "deepspeed was asked for but is not installed; `pip install deepspeed` (CUDA only) or leave it out."
+        )
 
 
 def _quieten() -> None:
