@@ -92,7 +92,7 @@ def parser() -> Parser:
         "sweep", help="measure a grid of settings", description=f"Measure a grid of settings.\n\npresets:\n{about}"
     )
     start = sweep.add_argument_group("what to run")
-    start.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default quick)")
+    start.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default quick on a CPU, latency on CUDA)")
     start.add_argument("--engines", nargs="+", metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     start.add_argument("--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)}")
     start.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")

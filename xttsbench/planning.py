@@ -26,7 +26,7 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
         if args.preset:
             raise ValueError("--like and --preset both say what to run; give one of them.")
     else:
-        base = from_preset(args.preset or "quick")
+        base = from_preset(args.preset or ("quick" if _device(args) == "cpu" else "latency"))
     model, said = resolve_model(args.model or (base.configs[0].model if args.like else "auto"), args.accept_cpml)
     configs = _configs(args, model, base.configs)
     changes: dict[str, Any] = {"configs": configs, "grid": {**base.grid, **{k: tuple(v) for k, v in given.items()}}}
@@ -81,18 +81,23 @@ def resolve_model(model: str, accept_cpml: bool) -> tuple[str, str]:
 
 
 def _configs(args: argparse.Namespace, model: str, base: tuple[EngineConfig, ...]) -> tuple[EngineConfig, ...]:
-    from xttsbench.engines.session import resolve_device
-
-    device = resolve_device(args.device or (base[0].device if args.like else "auto"))
+    device = _device(args, base[0].device if args.like else "auto")
+    deepspeed = args.deepspeed or (args.like and base[0].deepspeed)
     precisions = args.precision or list(dict.fromkeys(c.precision for c in base))
     compiles = args.compile or list(dict.fromkeys(c.compile for c in base))
     threads = args.threads or list(dict.fromkeys(c.threads for c in base))
     return tuple(
-        EngineConfig(model=model, device=device, precision=p, compile=c, threads=t, deepspeed=args.deepspeed)
+        EngineConfig(model=model, device=device, precision=p, compile=c, threads=t, deepspeed=bool(deepspeed))
         for p in precisions
         for c in compiles
         for t in threads
     )
+
+
+def _device(args: argparse.Namespace, otherwise: str = "auto") -> str:
+    from xttsbench.engines.session import resolve_device
+
+    return resolve_device(args.device or otherwise)
 
 
 def voice_of(args: argparse.Namespace) -> VoiceSpec:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import librosa.effects
 import numpy as np
 import pysbd
 import torch
+from librosa.effects import trim
 from pysbd.languages import LANGUAGE_CODES
 
 from xttsbench.engines import Piece
@@ -41,7 +41,7 @@ def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps
         out = xtts.inference(sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments)
         wav = out["wav"]
         if join == "trimmed":
-            wav = librosa.effects.trim(wav, top_db=TRIM_DB)[0]
+            wav = trim(wav, top_db=TRIM_DB)[0]
         elif join == "pause":
             wav = np.concatenate([wav, np.zeros(PAUSE_SAMPLES, dtype=wav.dtype)])
         yield Piece(torch.from_numpy(wav), index, taps.tokens)
