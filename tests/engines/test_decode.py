@@ -133,9 +133,7 @@ def test_ends_with_the_stop_token_and_hands_over_its_latent(static):
     for seed in range(6):
         tokens, latents = stock(model, Settings(temperature=5.0, top_k=64, top_p=1.0), seed, 400)
         for size in (1, 7, len(tokens)):
-            got, made = ours(
-                model, Settings(temperature=5.0, top_k=64, top_p=1.0), seed, 400, size=size, static=static
-            )
+            got, made = ours(model, Settings(temperature=5.0, top_k=64, top_p=1.0), seed, 400, size=size, static=static)
             assert got == tokens and got[-1] == model.stop_audio_token
             assert (made - latents).abs().max() <= 1e-5
         lengths.add(len(tokens))
@@ -205,7 +203,9 @@ def test_weights_are_the_models_own_in_fp32_and_a_copy_in_half():
     assert weights.head.weight.data_ptr() == model.mel_head.weight.data_ptr()
     assert weights_of(model, torch.bfloat16).bytes_per_token * 2 == weights.bytes_per_token
     head = sum(p.numel() for m in (model.mel_head, model.final_norm) for p in m.parameters())
-    assert weights.bytes_per_token == 4 * (head + sum(p.numel() for m in (model.gpt.h, model.gpt.ln_f) for p in m.parameters()))
+    assert weights.bytes_per_token == 4 * (
+        head + sum(p.numel() for m in (model.gpt.h, model.gpt.ln_f) for p in m.parameters())
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
