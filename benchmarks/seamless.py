@@ -54,11 +54,13 @@ def lasting(session: Session, tokens: int) -> Iterator[None]:
 
 
 def measured(session: Session, trial: Trial) -> dict[str, float]:
-    """Return the latency figures of one request, with its samples."""
+    """Return the latency figures of one request, its samples, and the processor time of all its threads."""
     session.seed(trial.seed)
+    busy = time.process_time()
     got = clock.listen(lambda: session.stream(trial))
+    busy = time.process_time() - busy
     figures = latency(got.chunks, end_s=got.end_s, sample_rate=SAMPLE_RATE)
-    return {**figures, "total_s": got.end_s, "samples": float(len(got.audio))}
+    return {**figures, "total_s": got.end_s, "cpu_s": busy, "samples": float(len(got.audio))}
 
 
 def compare(session: Session, config: EngineConfig, *, tokens: int, rounds: int) -> dict[str, list[dict[str, float]]]:
@@ -169,11 +171,16 @@ def main() -> None:
     )
     got = compare(session, config, tokens=tokens, rounds=args.rounds)
     for name, rows in got.items():
-        middle = {k: float(np.median([r[k] for r in rows])) for k in ("ttfc_s", "total_s", "stalls", "prebuffer_s")}
+        middle = {
+            k: float(np.median([r[k] for r in rows])) for k in ("ttfc_s", "total_s", "cpu_s", "stalls", "safe_start_s")
+        }
         print(f"  {name:9}", "  ".join(f"{k} {v:.4g}" for k, v in middle.items()))
     assert len({r["samples"] for rows in got.values() for r in rows}) == 1
     stock = got["stock"]
-    print(f"total, chunk 20: {ratio(got['seamless'], stock, 'total_s')} times shorter")
+    print(
+        f"total, chunk 20: {ratio(got['seamless'], stock, 'total_s')} times shorter; "
+        f"processor time {ratio(got['seamless'], stock, 'cpu_s')}"
+    )
     print(f"ttfc, chunk 20: {ratio(got['seamless'], stock, 'ttfc_s')} times sooner")
     gapless = sum(r["stalls"] == 0 for r in got["growing"])
     print(
