@@ -76,7 +76,13 @@ class TokenLoop:
 
     @torch.inference_mode()
     def run(
-        self, prefix: torch.Tensor, settings: Settings, *, limit: int, sizes: Iterator[int]
+        self,
+        prefix: torch.Tensor,
+        settings: Settings,
+        *,
+        limit: int,
+        sizes: Iterator[int],
+        stage: Callable[[str], None] = lambda name: None,
     ) -> Generator[tuple[torch.Tensor, bool]]:
         """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
 
@@ -86,7 +92,10 @@ class TokenLoop:
         state = self._take(prefix.shape[0] + limit, limit)
         try:
             self._begin(state, prefix, settings)
-            yield from self._chunks(state, prefix.shape[0], settings, limit, sizes)
+            stage("token_loop")
+            for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes):
+                yield latents, final
+                stage("token_loop")
         finally:
             if self.graph:
                 self._idle.append(state)

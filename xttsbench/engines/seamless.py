@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -77,7 +77,13 @@ class Seamless:
 
     @torch.inference_mode()
     def stream(
-        self, text: str, settings: Settings, *, gpt_cond_latent: torch.Tensor, speaker_embedding: torch.Tensor
+        self,
+        text: str,
+        settings: Settings,
+        *,
+        gpt_cond_latent: torch.Tensor,
+        speaker_embedding: torch.Tensor,
+        stage: Callable[[str], None] = lambda name: None,
     ) -> Iterator[Piece]:
         """Yield the speech of `text` in pieces, as soon as each is certain.
 
@@ -90,6 +96,8 @@ class Seamless:
             context that it lacks, 13 frames of 256 samples for XTTSv2, until the next piece.
         gpt_cond_latent, speaker_embedding
             From `Xtts.get_conditioning_latents`, (1, p, width) and (1, d, 1).
+        stage
+            Told the name of each stage as it begins: text, prefill, token_loop, vocoder, other.
 
         Yields
         ------
@@ -104,16 +112,22 @@ class Seamless:
         language = settings.language.split("-")[0]
         made = 0
         for number, sentence in enumerate(self._sentences(text, language, split=settings.enable_text_splitting)):
-            prefix = self._prefix(sentence, language, gpt_cond_latent)
-            window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
+            stage("text")
+            ids = self._encode(sentence, language)
             # read after encoding: a tokenizer may have set it for this sentence
             limit = self.xtts.gpt.max_gen_mel_tokens
-            with closing(self._loop.run(prefix, settings, limit=limit, sizes=chunk_sizes(settings))) as chunks:
+            stage("prefill")
+            prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
+            window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
+            sizes = chunk_sizes(settings)
+            with closing(self._loop.run(prefix, settings, limit=limit, sizes=sizes, stage=stage)) as chunks:
                 final = False
                 while not final:
-                    with tf32(self.precision == "tf32"):
+                    with numerics(self.xtts.device, tf32=self.precision == "tf32"):
                         latents, final = next(chunks)
+                        stage("vocoder")
                         audio = window.push(latents, final=final)
+                    stage("other")
                     made += latents.shape[0]
                     if audio.numel():
                         yield Piece(audio, number, made)
@@ -124,7 +138,7 @@ class Seamless:
         pieces = split_sentence(text, language, self.xtts.tokenizer.char_limits[language]) if split else [text]
         return [piece.strip().lower() for piece in pieces]
 
-    def _prefix(self, sentence: str, language: str, gpt_cond_latent: torch.Tensor) -> torch.Tensor:
+    def _encode(self, sentence: str, language: str) -> torch.Tensor:
         tokens = self.xtts.tokenizer.encode(sentence, lang=language)
         most = self.xtts.args.gpt_max_text_tokens - 1
         if len(tokens) > most:
@@ -132,8 +146,7 @@ class Seamless:
                 f"a sentence has {len(tokens)} text tokens, the model takes {most}; "
                 "shorten it or set enable_text_splitting."
             )
-        ids = torch.tensor([tokens], dtype=torch.int32, device=self.xtts.device)
-        return prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
+        return torch.tensor([tokens], dtype=torch.int32, device=self.xtts.device)
 
 
 def chunk_sizes(settings: Settings) -> Iterator[int]:
@@ -152,12 +165,13 @@ def chunk_sizes(settings: Settings) -> Iterator[int]:
 
 
 @contextmanager
-def tf32(allow: bool) -> Iterator[None]:
-    """Allow or forbid TF32 inside; torch's own settings come back on leaving. Without CUDA it changes nothing."""
+def numerics(device: torch.device, *, tf32: bool) -> Iterator[None]:
+    """Allow or forbid TF32 inside, and switch the caller's autocast off; all comes back as it was on leaving."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = allow
+    matmul.allow_tf32 = cudnn.allow_tf32 = tf32
     try:
-        yield
+        with torch.autocast(device.type, enabled=False):
+            yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -69,15 +69,16 @@ class Session:
     def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
         """Make the request and return its pieces; nothing is computed before the first is asked for."""
         held = self.voice(trial)
-        if trial.engine == "seamless":
-            yield from self.seamless().stream(
-                trial.text.text,
-                trial.settings,
-                gpt_cond_latent=held.gpt_cond_latent,
-                speaker_embedding=held.speaker_embedding,
-            )
-            return
         with taps or Taps(self.loaded.xtts) as active:
+            if trial.engine == "seamless":
+                yield from self.seamless().stream(
+                    trial.text.text,
+                    trial.settings,
+                    gpt_cond_latent=held.gpt_cond_latent,
+                    speaker_embedding=held.speaker_embedding,
+                    stage=active.to,
+                )
+                return
             pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
             yield from self._stepwise(pieces)
 
