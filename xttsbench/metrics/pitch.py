@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from xttsbench.metrics.regions import Floats, periodicity, regions
 
 WINDOW_S = 0.025
-VOICED = 0.6
+VOICED = 0.75
 
 
 def pitch_step_cents(

@@ -183,6 +183,8 @@ def periodicity(
     if not len(peaks):
         return 0.0, float("nan")
     best = float(value[peaks].max())
+    if best <= 0:
+        return 0.0, float("nan")
     i = int(peaks[value[peaks] >= 0.9 * best][0])
     bend = value[i - 1] - 2 * value[i] + value[i + 1]
     offset = 0.5 * (value[i - 1] - value[i + 1]) / bend if bend < 0 else 0.0
