@@ -92,6 +92,8 @@ def spectral_speed(audio: ArrayLike, *, sample_rate: int) -> tuple[Floats, Float
     shape = cepstra(frames, sample_rate=sample_rate, floor_power=speech**2 * 10 ** (FLOOR_DB / 10))[:, 1:]
     smooth = (shape[:-2] + shape[1:-1] + shape[2:]) / 3
     speed = np.sqrt(np.sum((smooth[2:] - smooth[:-2]) ** 2, axis=1))
-    loud = power[2:-2] > speech**2 * 10 ** (SPEECH_DB / 10)
+    # All five frames that a speed is made of must be speech, or the onset after a silence would count as movement.
+    quietest = np.lib.stride_tricks.sliding_window_view(power, 5).min(axis=1)
+    loud = quietest > speech**2 * 10 ** (SPEECH_DB / 10)
     centre = (np.arange(len(speed)) + 2) * hop + window / 2
     return centre, np.where(loud & (speed > 0), speed, np.nan)
