@@ -13,6 +13,7 @@ DISTANCES_S = (-0.15, -0.1, -0.05, -0.025, 0.0, 0.025, 0.05, 0.1, 0.15)
 MAX_SHIFT_S = 0.2
 PROBE_S = 0.02
 BEST_SNR_DB = 140.0
+CLEARLY = 0.25
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,11 @@ def _lags(streamed: Floats, whole: Floats, pieces: Ints, *, sample_rate: int, ma
         energy = np.concatenate([[0.0], np.cumsum(field * field)])
         local = np.sqrt(np.maximum(energy[len(probe) :] - energy[: -len(probe)], 1e-12 * energy[-1] + 1e-18))
         match = fftconvolve(field, probe[::-1], mode="valid") / (local * np.sqrt(probe @ probe))
-        # Of equally good places the one nearest to the expected is taken.
         expected = low + margin + last - begin
-        order = match - 1e-9 * np.abs(np.arange(len(match)) - expected)
-        best = int(np.argmax(order))
+        best = int(np.argmax(match))
+        # A rough join also shifts the best match a little: only a far better one moves the piece.
+        if 0 <= expected < len(match) and 1 - match[best] > CLEARLY * (1 - match[expected]) - 1e-9:
+            best = int(expected)
         if match[best] > 0.5:
             last = begin + best - int(low + margin)
             out[i] = last

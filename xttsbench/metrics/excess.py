@@ -95,7 +95,8 @@ def excess_over_control(
 
     Notes
     -----
-    Interval: percentile bootstrap of the median (Efron and Tibshirani 1993), over utterances where `groups` are given.
+    Interval: percentile bootstrap of the median, over utterances where `groups` are given, with tails widened for small
+    samples (Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69(4), 2015).
     Effect: Cliff, "Dominance statistics", Psychological Bulletin 114, 1993. Threshold: the order statistic that split
     conformal prediction takes (Vovk, Gammerman and Shafer 2005), so that a small number of controls does not raise false
     alarms. Wilson, JASA 22, 1927. docs/validation.md has the coverage found by simulation.
@@ -190,9 +191,15 @@ def _median_interval(
         parts = [values[member == g] for g in range(len(names))]
         draws = rng.integers(0, len(names), (resamples, len(names)))
         medians = np.array([np.median(np.concatenate([parts[g] for g in draw])) for draw in draws])
-    tail = (1 - confidence) / 2
+    tail = _expanded_tail((1 - confidence) / 2, len(names))
     low, high = np.quantile(medians, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _expanded_tail(tail: float, n: int) -> float:
+    from scipy.stats import norm, t
+
+    return float(norm.cdf(-np.sqrt(n / (n - 1)) * t.ppf(1 - tail, n - 1)))
 
 
 def _signed_rank(difference: Floats) -> float:

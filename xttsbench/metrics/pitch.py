@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xttsbench.metrics.regions import Floats, periodicity, regions
+from xttsbench.metrics.regions import Floats, period_peaks, regions
 
 WINDOW_S = 0.025
-VOICED = 0.6
+VOICED = 0.75
+LIKELY, POSSIBLE = 0.9, 0.6
+DOUBTFUL_CENTS = 600.0
 
 
 def pitch_step_cents(
@@ -40,7 +42,8 @@ def pitch_step_cents(
     Returns
     -------
     numpy.ndarray
-        Cents, positive where the voice rises, shape (seams,); NaN where either side is not voiced, or the audio ends.
+        Cents, positive where the voice rises, shape (seams,); NaN where either side is not voiced, or the audio
+        ends. A jump of a whole octave cannot be told from two periods taken for one and comes out small.
 
     Raises
     ------
@@ -66,8 +69,32 @@ def pitch_step_cents(
         before, after = r.before(i, window_s), r.after(i, window_s)
         if before is None or after is None:
             continue
-        was, period_before = periodicity(before, sample_rate=sample_rate)
-        now, period_after = periodicity(after, sample_rate=sample_rate)
-        if min(was, now) >= VOICED and np.isfinite(period_before) and np.isfinite(period_after):
-            out[i] = 1200 * np.log2(period_before / period_after)
+        out[i] = _interval_cents(
+            period_peaks(before, sample_rate=sample_rate), period_peaks(after, sample_rate=sample_rate)
+        )
     return out
+
+
+def _interval_cents(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> float:
+    (strength, period), (strength_after, period_after) = before, after
+    if min(strength.max(initial=0), strength_after.max(initial=0)) < VOICED:
+        return float("nan")
+    likely = float(period[strength >= LIKELY * strength.max()][0])
+    likely_after = float(period_after[strength_after >= LIKELY * strength_after.max()][0])
+    step = 1200 * np.log2(likely / likely_after)
+    if abs(step) > DOUBTFUL_CENTS:
+        # A multiple of the period is easily taken for it: a weaker peak that agrees with the other side explains the jump.
+        other = np.concatenate(
+            [
+                1200 * np.log2(_multiples(strength, period, likely) / likely_after),
+                1200 * np.log2(likely / _multiples(strength_after, period_after, likely_after)),
+            ]
+        )
+        nearest = float(other[np.argmin(np.abs(other))])
+        step = nearest if abs(nearest) < DOUBTFUL_CENTS / 2 else step
+    return float(step)
+
+
+def _multiples(strength: Floats, period: Floats, likely: float) -> Floats:
+    ratio = np.maximum(period / likely, likely / period)
+    return period[(strength >= POSSIBLE * strength.max()) & (np.abs(ratio - np.round(ratio)) < 0.1)]

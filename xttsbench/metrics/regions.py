@@ -154,8 +154,7 @@ def periodicity(
 ) -> tuple[float, float]:
     """Return how periodic a window is (0..1) and its period in samples (NaN if no peak is found).
 
-    The normalised autocorrelation, each lag scaled by the energy of the samples it compares; the shortest lag
-    within 10 % of the best is taken, which avoids octave errors downwards; a parabola refines it.
+    Of the peaks of `period_peaks` the shortest lag within 10 % of the best is taken: twice a period is a period too.
 
     Examples
     --------
@@ -164,14 +163,29 @@ def periodicity(
     >>> round(strength, 2), round(24000 / period)
     (1.0, 200)
     """
+    strength, period = period_peaks(window, sample_rate=sample_rate, f0_min_hz=f0_min_hz, f0_max_hz=f0_max_hz)
+    if not len(strength) or strength.max() <= 0:
+        return 0.0, float("nan")
+    best = float(strength.max())
+    return min(best, 1.0), float(period[strength >= 0.9 * best][0])
+
+
+def period_peaks(
+    window: Floats, *, sample_rate: int, f0_min_hz: float = 60.0, f0_max_hz: float = 500.0
+) -> tuple[Floats, Floats]:
+    """Return the peaks of the normalised autocorrelation: their strengths, and their lags in samples, rising.
+
+    Each lag is scaled by the energy of the samples it compares; a parabola refines it.
+    """
+    none = np.zeros(0), np.zeros(0)
     n = len(window)
     low, high = int(sample_rate / f0_max_hz), min(int(sample_rate / f0_min_hz) + 1, int(0.7 * n))
     if high - low < 3:
-        return float("nan"), float("nan")
+        return none
     x = window - window.mean()
     energy = np.cumsum(x * x)
     if energy[-1] <= 1e-18 * n:
-        return 0.0, float("nan")
+        return none
     size = 1 << (2 * n - 1).bit_length()
     spectrum = np.fft.rfft(x, size)
     correlation = np.fft.irfft(spectrum * np.conj(spectrum), size)[:n]
@@ -179,11 +193,6 @@ def periodicity(
     scale = np.sqrt(energy[n - 1 - lag] * (energy[-1] - energy[lag - 1]))
     value = correlation[lag] / np.maximum(scale, 1e-12 * energy[-1])
     inner = value[1:-1]
-    peaks = np.flatnonzero((inner > value[:-2]) & (inner >= value[2:])) + 1
-    if not len(peaks):
-        return 0.0, float("nan")
-    best = float(value[peaks].max())
-    i = int(peaks[value[peaks] >= 0.9 * best][0])
+    i = np.flatnonzero((inner > value[:-2]) & (inner >= value[2:])) + 1
     bend = value[i - 1] - 2 * value[i] + value[i + 1]
-    offset = 0.5 * (value[i - 1] - value[i + 1]) / bend if bend < 0 else 0.0
-    return min(best, 1.0), float(lag[i] + offset)
+    return value[i], np.asarray(lag[i] + 0.5 * (value[i - 1] - value[i + 1]) / np.where(bend < 0, bend, -np.inf))

@@ -14,7 +14,7 @@ from xttsbench.metrics.exactness import Exactness, exactness
 from xttsbench.metrics.excess import Excess, excess_over_control
 from xttsbench.metrics.pauses import natural_pause_s, pause_ratio, pause_s
 from xttsbench.metrics.pitch import pitch_step_cents
-from xttsbench.metrics.rate import rate_step_hz
+from xttsbench.metrics.rate import rate_step_octaves
 from xttsbench.metrics.regions import Floats, Ints, regions
 from xttsbench.metrics.steps import level_dip_db, level_step_db, spectrum_step_db
 
@@ -37,7 +37,7 @@ __all__ = [
     "pause_s",
     "pitch_step_cents",
     "pool",
-    "rate_step_hz",
+    "rate_step_octaves",
     "spectrum_step_db",
 ]
 
@@ -51,7 +51,7 @@ METRICS: Mapping[str, Callable[..., Floats]] = {
         pitch_step_cents,
         pause_s,
         pause_ratio,
-        rate_step_hz,
+        rate_step_octaves,
     )
 }
 

@@ -11,7 +11,7 @@ from xttsbench.metrics.regions import Floats, active_rms, periodicity, regions
 
 LEVEL_WINDOW_S = 0.010
 PITCH_WINDOW_S = 0.035
-SPECTRUM_WINDOW_S = 0.020
+SPECTRUM_WINDOW_S = 0.012
 FLOOR_DB = -50.0
 MELS = 40
 CEPSTRA = 13
@@ -193,8 +193,8 @@ def spectrum_step_db(
         before, after = r.before(i, window_s), r.after(i, window_s)
         if before is None or after is None or np.isnan(floor):
             continue
-        difference = _cepstrum(after, sample_rate, floor) - _cepstrum(before, sample_rate, floor)
-        out[i] = 10 / np.log(10) * np.sqrt(2 * np.sum(difference[1:] ** 2))
+        was, now = cepstra(np.stack([before, after]), sample_rate=sample_rate, floor_power=floor)
+        out[i] = 10 / np.log(10) * np.sqrt(2 * np.sum((now - was)[1:] ** 2))
     return out
 
 
@@ -211,15 +211,16 @@ def _period_samples(window: Floats, sample_rate: int, fallback: int) -> int:
     return round(period) if strength >= 0.5 and np.isfinite(period) else fallback
 
 
-def _cepstrum(window: Floats, sample_rate: int, floor_power: float) -> Floats:
+def cepstra(frames: Floats, *, sample_rate: int, floor_power: float) -> Floats:
+    """Return mel cepstra 0 to 12 of each frame, natural logarithm of power, shape (frames, 13)."""
     from scipy.fft import dct
 
-    n = len(window)
+    n = frames.shape[-1]
     size = max(1024, 1 << (n - 1).bit_length())
     shape = np.hanning(n)
-    power = np.abs(np.fft.rfft(window * shape, size)) ** 2 / np.sum(shape**2)
-    bands = mel_bands(sample_rate, size) @ power + floor_power
-    return np.asarray(dct(np.log(bands), norm="ortho")[:CEPSTRA] / np.sqrt(MELS / 2))
+    power = np.abs(np.fft.rfft(frames * shape, size)) ** 2 / np.sum(shape**2)
+    bands = power @ mel_bands(sample_rate, size).T + floor_power
+    return np.asarray(dct(np.log(bands), norm="ortho")[..., :CEPSTRA] / np.sqrt(MELS / 2))
 
 
 @lru_cache(maxsize=8)
