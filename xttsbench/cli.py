@@ -120,6 +120,24 @@ def parser() -> Parser:
     names = [n for n in SETTINGS if n != "language"]
     _add_settings(sweep, several=True, names=names)
 
+    compare = commands.add_parser(
+        "compare", help="streaming against naive chunking, whole calls and seamless, on the same texts"
+    )
+    compare.add_argument(
+        "--engines", nargs="+", metavar="ENGINE", help=f"two or more of {', '.join(ENGINES)} (default all)"
+    )
+    compare.add_argument(
+        "--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)} (default medium)"
+    )
+    compare.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
+    compare.add_argument("--repeats", type=int, metavar="N", help="seeds a text (default 4)")
+    compare.add_argument("--seed", type=int, default=0, metavar="S")
+    compare.add_argument("--out", metavar="DIR", help="folder of the run (default results/<date>-compare-<model>)")
+    compare.add_argument("--max-seconds", type=float, metavar="S", help="begin no trial after this many seconds")
+    compare.set_defaults(resume=None, no_audio=False)
+    _add_model(compare)
+    _add_settings(compare, several=False, names=list(SETTINGS))
+
     show = commands.add_parser("show", help="print the table of a run")
     show.add_argument("run", metavar="RUN")
 

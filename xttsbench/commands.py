@@ -25,6 +25,17 @@ def sweep(args: argparse.Namespace) -> int:
     return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args)
 
 
+def compare(args: argparse.Namespace) -> int:
+    """Run several engines on the same texts and seeds, and say how their seams and times differ."""
+    from xttsbench import sweeping
+    from xttsbench.contrasting import show_comparison
+    from xttsbench.planning import resolve_compare
+
+    plan, said = resolve_compare(args)
+    print(said)
+    return sweeping.execute(plan, args, present=show_comparison)
+
+
 def show(args: argparse.Namespace) -> int:
     """Print the table of a run."""
     from xttsbench.showing import show_run

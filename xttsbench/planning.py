@@ -10,7 +10,7 @@ from typing import Any
 from xttsbench import store
 from xttsbench import texts as text_sources
 from xttsbench.presets import PRESETS
-from xttsbench.spec import SETTINGS, EngineConfig, Sweep, VoiceSpec, unknown
+from xttsbench.spec import ENGINES, JOINS, ONE_CHUNK, SETTINGS, EngineConfig, Sweep, VoiceSpec, unknown
 
 
 def settings_given(args: argparse.Namespace) -> dict[str, Any]:
@@ -54,6 +54,42 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
     plan = replace(base, **changes)
     for config in plan.configs:
         plan.cells(config)
+    return plan, said
+
+
+def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
+    """Turn the options of `compare` into a sweep: every engine once, naive with each join, and streaming engines in one chunk too."""
+    engines = tuple(dict.fromkeys(args.engines or ENGINES))
+    if len(engines) < 2:
+        raise ValueError(f"compare was given {len(engines)} engine; it takes two or more of {', '.join(ENGINES)}.")
+    model, said = resolve_model(args.model or "auto", args.accept_cpml)
+    given = settings_given(args)
+    chunk = given.pop("stream_chunk_size", SETTINGS["stream_chunk_size"].default)
+    if chunk == ONE_CHUNK:
+        raise ValueError(
+            f"stream_chunk_size {ONE_CHUNK} is the whole decode that others are held against; give a smaller one."
+        )
+    grid = {
+        "stream_chunk_size": (chunk, ONE_CHUNK),
+        "join": (given.pop("join"),) if "join" in given else JOINS,
+        "enable_text_splitting": (given.pop("enable_text_splitting", True),),
+        **{name: (value,) for name, value in given.items()},
+    }
+    if args.texts_file:
+        texts = text_sources.from_file(args.texts_file, language=args.language or "en")
+    else:
+        texts = text_sources.shipped(tuple(args.texts or ("medium",)), (grid.pop("language", ("en",))[0],))
+    plan = Sweep(
+        configs=(EngineConfig(model=model, device=_device(args)),),
+        engines=engines,
+        grid={name: values for name, values in grid.items() if name != "language"},
+        texts=texts,
+        voice=voice_of(args),
+        repeats=args.repeats if args.repeats is not None else 4,
+        seed=args.seed,
+        stages=False,
+        preset="compare",
+    )
     return plan, said
 
 

@@ -48,12 +48,13 @@ def render(rows: Any) -> str:
     )
     shown.insert(len(shown.columns), "n", rows["n"].to_numpy())
     for metric, title, scale, digits in columns:
-        shown[title] = [_interval(r, metric, scale, digits) for _, r in rows.iterrows()]
+        shown[title] = [interval(r, metric, scale, digits) for _, r in rows.iterrows()]
     text: str = shown.to_string(index=False)
     return f"median [95 % bootstrap interval]\n{text}"
 
 
-def _interval(row: Any, metric: str, scale: float, digits: int) -> str:
+def interval(row: Any, metric: str, scale: float, digits: int) -> str:
+    """Return a metric of a summary row as text: median [low, high], scaled."""
     values = [row[metric], row[f"{metric}_lo"], row[f"{metric}_hi"]]
     words = ["-" if not math.isfinite(v) else f"{v * scale:,.{digits}f}" for v in values]
     return words[0] if words[0] == "-" else f"{words[0]} [{words[1]}, {words[2]}]"

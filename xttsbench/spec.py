@@ -27,6 +27,8 @@ JOINS = ("none", "pause", "trimmed")
 TOKEN_S = 1024 / 22050
 SAMPLES_PER_TOKEN = 24000 * TOKEN_S
 FRAME_SAMPLES = 256
+PAUSE_SAMPLES = 10_000
+ONE_CHUNK = 600
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
 
@@ -88,7 +90,7 @@ class Settings:
         "GPT audio tokens (46.44 ms each) to wait for before the vocoder runs; not text tokens",
         unit="tokens",
         low=1,
-        high=600,
+        high=ONE_CHUNK,
         engines=STREAMING,
         acts="when a chunk is yielded",
     )

@@ -8,7 +8,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,15 @@ def dry_run(plan: Sweep) -> int:
     return 0
 
 
-def execute(plan: Sweep, args: argparse.Namespace) -> int:
-    """Run a resolved sweep into its folder, with a progress bar, and show what came of it."""
+def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], int] = show_run) -> int:
+    """Run a resolved sweep into its folder, with a progress bar, and present what came of it."""
     wanted = plan.trials()
     folder = Path(args.resume) if args.resume else Path(args.out) if args.out else default_folder(plan)
     there = {r.trial.id for r in store.read(folder)} if args.resume else set()
     todo = [t for t in wanted if t.id not in there]
     if not todo:
         print("nothing left to run")
-        return show_run(folder)
+        return present(folder)
     if not args.resume:
         _must_be_free(folder)
     session = runner.open_session(todo[0].config, accept_cpml=args.accept_cpml)
@@ -93,7 +93,7 @@ def execute(plan: Sweep, args: argparse.Namespace) -> int:
         )
         print(f"xttsbench: make room and go on with: python -m xttsbench sweep --resume {folder}", file=sys.stderr)
         return 1
-    code = show_run(folder)
+    code = present(folder)
     if interrupted:
         print(f"{interrupted}; go on with: python -m xttsbench sweep --resume {folder}")
         return 130 if interrupted == "interrupted" else code

@@ -12,7 +12,7 @@ import pandas as pd
 from xttsbench import store
 from xttsbench.metrics.latency import chars_per_s, latency
 from xttsbench.record import NAN, Record
-from xttsbench.spec import SETTINGS, settings_of
+from xttsbench.spec import PAUSE_SAMPLES, SETTINGS, settings_of
 
 METRICS = (
     "ttfc_s",
@@ -61,18 +61,20 @@ def chunks(records: Iterable[Record]) -> pd.DataFrame:
 def seams(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a seam: where chunk k meets chunk k+1, as an index into the put-together audio.
 
-    `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is
-    the length of the cross-fade that begins at the seam.
+    `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is the length of
+    what lies between the two: stock's cross-fade, which begins at the seam, or the zeros that naive puts there, at whose
+    start the seam then is.
     """
     rows = []
     for r in records:
         heard = [c for c in r.chunks if c.samples > 0]
-        overlap = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
+        faded = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
+        zeros = PAUSE_SAMPLES if r.trial.engine == "naive" and r.trial.settings.join == "pause" else 0
         position = 0
         for k, (left, right) in enumerate(itertools.pairwise(heard)):
             position += left.samples
             kind = "chunk" if left.sentence == right.sentence else "sentence"
-            rows.append((r.trial.id, k, position, kind, overlap if kind == "chunk" else 0))
+            rows.append((r.trial.id, k, position - zeros, kind, faded if kind == "chunk" else zeros))
     return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples"])
 
 

@@ -17,9 +17,8 @@ from pysbd.languages import LANGUAGE_CODES
 from xttsbench.engines import Piece
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import Settings, call_arguments
+from xttsbench.spec import PAUSE_SAMPLES, Settings, call_arguments
 
-PAUSE_SAMPLES = 10_000
 TRIM_DB = 40
 
 
