@@ -108,13 +108,12 @@ def writer(folder, *, n, limit="", how=None):
 
 def test_kill_9_loses_at_most_the_trial_under_way(tmp_path):
     folder = tmp_path / "run"
-    process = subprocess.Popen(writer(folder, n=100_000), stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if int(line) >= 20:
-            break
-    process.send_signal(signal.SIGKILL)
-    said = [int(line) for line in process.stdout.read().split() if line]
-    process.wait()
+    with subprocess.Popen(writer(folder, n=100_000), stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) >= 20:
+                break
+        process.send_signal(signal.SIGKILL)
+        said = [int(line) for line in process.stdout.read().split() if line]
     there = [r.trial.repeat for r in store.read(folder)]
     assert there == list(range(len(there)))
     assert len(there) >= max([20, *said]) + 1

@@ -116,7 +116,16 @@ def verdict(row: pd.Series, *, kind: str) -> str:
                 f"{word} {row[f'{metric}_excess']:+.3g}{unit} [{low:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls"
                 f" ({row[f'{metric}_audible_share']:.0%} audible)"
             )
-    return "; ".join(found) if found else "no difference found between seams and controls"
+    if found:
+        return "; ".join(found)
+    if not any(math.isfinite(row.get(f"{metric}_excess_lo", NAN)) for metric in WORDS):
+        heard = (
+            f"; its pauses last {row['pause_s']:.2f} s, {row['pause_ratio']:.1f} times its own"
+            if row["pause_s"] > 0
+            else ""
+        )
+        return f"not judged: nothing in this audio is like these seams{heard}"
+    return "no difference found between seams and controls"
 
 
 def notes(heard: list[Heard]) -> list[str]:

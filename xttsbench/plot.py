@@ -54,9 +54,10 @@ def pitch(
     """Draw F0 (Hz, log scale) where the voice has one, with seams and controls. Tracker: librosa's pYIN."""
     import librosa
 
-    f0, _, _ = librosa.pyin(
+    f0, _, likely = librosa.pyin(
         np.asarray(audio, dtype=np.float32), fmin=60, fmax=500, sr=sample_rate, frame_length=1024, hop_length=240
     )
+    f0 = np.where(likely > 0.5, f0, np.nan)
     ax.plot(np.arange(len(f0)) * 240 / sample_rate, f0, ".", ms=2, color=INK)
     ax.set_yscale("log")
     ax.set_ylim(60, 500)

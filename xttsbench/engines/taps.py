@@ -61,6 +61,8 @@ class Taps(AbstractContextManager["Taps"]):
         Index of the generation under way, from 0; -1 before the first.
     tokens
         GPT audio tokens generated so far.
+    sentence_tokens
+        The same by sentence, where `inference` made them.
     captured
         With `capture`, one (codes, latents) list a sentence: token ids and latents (width,) as the stream made them.
     """
@@ -71,6 +73,7 @@ class Taps(AbstractContextManager["Taps"]):
         self.capture = capture
         self.sentence = -1
         self.tokens = 0
+        self.sentence_tokens: list[int] = []
         self.captured: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
         self._undo: list[tuple[Any, str]] = []
 
@@ -157,6 +160,7 @@ class Taps(AbstractContextManager["Taps"]):
         codes = original(*args, **kwargs)
         self.to("other")
         self.tokens += int(codes.shape[-1])
+        self.sentence_tokens.append(int(codes.shape[-1]))
         return codes
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
