@@ -14,7 +14,7 @@ COMMANDS = sorted({step for step in STEPS if step.startswith(OWN)})
 # What .ci/run executes: the block with the tests, as it stands.
 IN_CI = {step for block in BLOCKS if "-m pytest" in block for step in block.replace("&&", "\n").split("\n")}
 # What keeps a command short here, by subcommand; it must leave its meaning.
-SHORTER = {"sweep": ["--dry-run"], "doctor": ["--quick"]}
+SHORTER = {"sweep": ["--dry-run"], "compare": ["--dry-run"], "doctor": ["--quick"]}
 
 
 def test_every_step_is_known():

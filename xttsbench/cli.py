@@ -134,6 +134,7 @@ def parser() -> Parser:
     compare.add_argument("--seed", type=int, default=0, metavar="S")
     compare.add_argument("--out", metavar="DIR", help="folder of the run (default results/<date>-compare-<model>)")
     compare.add_argument("--max-seconds", type=float, metavar="S", help="begin no trial after this many seconds")
+    compare.add_argument("--dry-run", action="store_true", help="print the trials and an estimate of time, run nothing")
     compare.set_defaults(resume=None, no_audio=False)
     _add_model(compare)
     _add_settings(compare, several=False, names=list(SETTINGS))

@@ -33,7 +33,7 @@ def compare(args: argparse.Namespace) -> int:
 
     plan, said = resolve_compare(args)
     print(said)
-    return sweeping.execute(plan, args, present=show_comparison)
+    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args, present=show_comparison)
 
 
 def show(args: argparse.Namespace) -> int:
