@@ -83,7 +83,7 @@ def compare(heard: list[Heard]) -> pd.DataFrame:
 
     Columns: variant, kind, n (utterances), times with `_lo` and `_hi`, seams; for each metric its median at seams, the
     excess over controls with interval, p (Holm-corrected over the row's metrics), effect and audible share with interval;
-    snr_db and worst_seam_snr_db against the whole decode of the same tokens. Undefined is NaN.
+    snr_db and worst_seam_snr_db (of chunk seams) against the whole decode of the same tokens. Undefined is NaN.
     """
     references = {_pair(h.record): h for h in heard if is_reference(h.record)}
     rows = []
@@ -190,7 +190,8 @@ def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[
             overlap_samples=h.seams["overlap_samples"].to_numpy(),
         )
         overall.append(got.snr_db)
-        worst.append(np.nanmin(got.seam_snr_db) if np.isfinite(got.seam_snr_db).any() else NAN)
+        near = got.seam_snr_db[(h.seams["kind"] == "chunk").to_numpy()]
+        worst.append(np.nanmin(near) if np.isfinite(near).any() else NAN)
     return {
         "snr_db": float(np.median(overall)) if overall else NAN,
         "worst_seam_snr_db": float(np.nanmin(worst)) if np.isfinite(worst).any() else NAN,

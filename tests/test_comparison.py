@@ -1,0 +1,168 @@
+"""`compare`: the real command on nano, and its judgements by construction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+from samples import NANO, SHORT, TWO
+
+from xttsbench import comparison, store
+from xttsbench.cli import main
+from xttsbench.comparison import Heard, holm, is_reference, notes, variant, verdict, worst_seams
+from xttsbench.metrics.seams import METRICS, measure_seams
+from xttsbench.record import Chunk, Record
+from xttsbench.spec import ONE_CHUNK, PAUSE_SAMPLES, Settings, Trial
+from xttsbench.table import seams as seams_table
+
+RATE = 24000
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory, homes):
+    """A finished comparison by the real command."""
+    folder = tmp_path_factory.mktemp("runs") / "compared"
+    argv = ["compare", "--model", "nano", "--device", "cpu", "--repeats", "1", "--texts", "medium", "--out", str(folder)]
+    assert main([*argv, "--engines", "stock", "naive", "seamless", "--join", "none"]) == 0
+    return folder
+
+
+def test_a_comparison_is_a_run_with_a_table_a_figure_and_clips(compared):
+    rows = pd.read_csv(compared / "compare.csv")
+    assert set(zip(rows["variant"], rows["kind"], strict=True)) == {
+        ("stock", "chunk"),
+        ("stock", "sentence"),
+        ("seamless", "chunk"),
+        ("seamless", "sentence"),
+        ("naive/none", "sentence"),
+    }
+    for metric in METRICS:
+        assert {f"{metric}_excess", f"{metric}_excess_lo", f"{metric}_audible_share", f"{metric}_p"} <= set(rows.columns)
+    assert (rows["ttfc_s"] > 0).all() and (rows["safe_start_s"] >= rows["ttfc_s"]).all()
+    image = (compared / "compare.png").read_bytes()
+    assert image[:4] == b"\x89PNG" and len(image) > 20_000
+    for clip in (compared / "clips").iterdir():
+        assert sf.info(str(clip)).duration == pytest.approx(1.0, abs=0.5)
+    assert len(list(store.read(compared))) > 0 and (compared / "run.json").is_file()
+
+
+def test_stock_is_not_exact_and_seamless_is(compared):
+    rows = pd.read_csv(compared / "compare.csv").drop_duplicates("variant").set_index("variant")
+    assert rows.loc["stock", "snr_db"] < 40
+    assert rows.loc["seamless", "snr_db"] > 100
+    assert math.isnan(rows.loc["naive/none", "snr_db"]), "streamed and one-shot audio are not comparable by sample"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--engines", "stock"], "two or more of stock"),
+        (["--engines", "stock", "stock"], "two or more"),
+        (["--engines", "stock", "nive"], "Did you mean 'naive'"),
+        (["--stream-chunk-size", str(ONE_CHUNK)], "give a smaller one"),
+        (["--texts", "tall"], "known: short, medium, long"),
+        (["--repeats", "0"], "repeats is 0"),
+        (["--overlap-wav-len", "0"], "overlap_wav_len is 0"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_writes_nothing(argv, says, in_tmp, capsys):
+    assert main(["compare", "--model", "nano", *argv]) == 2
+    assert says in capsys.readouterr().err
+    assert list(in_tmp.iterdir()) == []
+
+
+def record(engine="stock", text=TWO, chunks=None, **settings) -> Record:
+    trial = Trial(engine=engine, config=NANO, settings=Settings(**settings), text=text)
+    chunks = chunks or (Chunk(0.1, 0.1, RATE, 0, 20), Chunk(0.2, 0.2, RATE, 1, 40))
+    return Record(trial=trial, chunks=chunks, end_s=0.3, audio="x", first_audible_sample=0)
+
+
+def noise(seconds, seed=0):
+    return (0.1 * np.random.default_rng(seed).normal(size=int(seconds * RATE))).astype(np.float32)
+
+
+def heard(r: Record, audio) -> Heard:
+    seams = seams_table([r])
+    inside = seams[seams["sample"] < len(audio)].reset_index(drop=True)
+    measures = measure_seams(
+        audio, inside["sample"].to_numpy(), sample_rate=RATE, overlap_samples=inside["overlap_samples"].to_numpy()
+    )
+    return Heard(r, audio, inside, measures if len(inside) else None)
+
+
+def test_variants_and_references():
+    assert variant(record("naive", join="trimmed")) == "naive/trimmed"
+    assert variant(record()) == "stock"
+    assert is_reference(record(stream_chunk_size=ONE_CHUNK))
+    assert not is_reference(record("whole"))
+
+
+def test_the_pause_of_naive_is_a_region_that_starts_with_its_zeros():
+    (row,) = seams_table([record("naive", join="pause")]).to_dict("records")
+    assert (row["sample"], row["overlap_samples"], row["kind"]) == (RATE - PAUSE_SAMPLES, PAUSE_SAMPLES, "sentence")
+
+
+def test_a_level_step_at_the_seams_is_found_and_said():
+    many = []
+    for seed in range(8):
+        audio = noise(2.0, seed)
+        audio[RATE:] *= 2.0
+        many.append(heard(replace(record(), trial=replace(record().trial, seed=seed)), audio))
+    (row,) = [r for _, r in comparison.compare(many).iterrows()]
+    assert row["kind"] == "sentence" and row["seams"] == 8
+    assert row["level_step_db_excess_lo"] > 3
+    said = verdict(row, kind="sentence")
+    assert "level steps" in said and "dB" in said and "audible" in said
+
+
+def test_nothing_at_the_seams_is_no_difference_found():
+    many = [heard(replace(record(), trial=replace(record().trial, seed=s)), noise(2.0, s)) for s in range(8)]
+    (row,) = [r for _, r in comparison.compare(many).iterrows()]
+    assert verdict(row, kind="sentence") == "no difference found between seams and controls"
+
+
+def test_too_few_seams_are_said():
+    (row,) = [r for _, r in comparison.compare([heard(record(), noise(2.0))]).iterrows()]
+    assert verdict(row, kind="sentence") == "only 1 seams: too few for an interval"
+
+
+def test_an_engine_without_a_seam_is_a_row_all_the_same():
+    one = record("whole", chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 40),))
+    (row,) = [r for _, r in comparison.compare([Heard(one, noise(2.0), seams_table([one]), None)]).iterrows()]
+    assert row["kind"] == "-" and verdict(row, kind="-") == "no seam" and row["ttfc_s"] == 0.1
+
+
+def test_a_single_sentence_and_a_short_utterance_are_noted():
+    one = record("naive", text=SHORT, chunks=(Chunk(0.1, 0.1, 2400, 0, 2),))
+    said = " | ".join(notes([Heard(one, noise(0.1), seams_table([one]), None)]))
+    assert "single sentence: naive chunking has no seam" in said and "shorter than 0.5 s" in said
+
+
+def test_lost_samples_spoil_exactness_and_other_tokens_are_not_compared():
+    whole = record("stock", stream_chunk_size=ONE_CHUNK, chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 40),))
+    audio = noise(2.0)
+    good = Heard(record(), audio, seams_table([record()]), None)
+    reference = Heard(whole, audio, seams_table([whole]), None)
+    assert comparison.compare([good, reference])["snr_db"].iloc[0] > 100
+    rough = Heard(record(), audio + noise(2.0, 9) * 0.1, seams_table([record()]), None)
+    assert comparison.compare([rough, reference])["snr_db"].iloc[0] == pytest.approx(20, abs=1)
+    other = replace(whole, chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 39),))
+    assert math.isnan(comparison.compare([good, replace(reference, record=other)])["snr_db"].iloc[0])
+
+
+def test_the_worst_seam_comes_first():
+    click = noise(2.0, 1)
+    click[RATE : RATE + 2] += 0.9
+    mild, bad = heard(record(), noise(2.0)), heard(replace(record(), trial=replace(record().trial, seed=1)), click)
+    worst = worst_seams([mild, bad])
+    assert worst[0][0] is bad and worst[0][2] == "click"
+
+
+def test_holm_is_monotone_and_keeps_nan():
+    got = holm({"a": 0.01, "b": math.nan, "c": 0.5, "d": 0.02})
+    assert got["a"] == pytest.approx(0.03) and got["d"] == pytest.approx(0.04) and got["c"] == 0.5
+    assert math.isnan(got["b"])
