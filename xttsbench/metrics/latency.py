@@ -16,7 +16,7 @@ from xttsbench.record import NAN, Chunk
 FRAME_S = 0.010
 HOP_S = 0.001
 AUDIBLE_DB = -40.0
-Signal = np.ndarray[Any, np.dtype[np.float32]]
+Signal = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def first_audible(audio: Signal, *, sample_rate: int) -> int:
