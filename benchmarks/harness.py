@@ -18,8 +18,8 @@ import numpy as np
 from xttsbench import clock, runner, store, table
 from xttsbench.engines.taps import Taps
 from xttsbench.record import Chunk, Record
-from xttsbench.stats import median_interval
 from xttsbench.spec import EngineConfig, Settings, Text, Trial, call_arguments
+from xttsbench.stats import median_interval
 
 TRIAL = Trial(
     engine="stock",
@@ -92,6 +92,7 @@ def tables_s(n: int) -> float:
 
 
 def main() -> None:
+    """Print the three figures."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--pairs", type=int, default=300)
     options.add_argument("--trials", type=int, default=10_000)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from seam_faults import Recording, Spot, places, spot
 
-from xttsbench.metrics.excess import excess_over_control, upper_quantile
 from xttsbench.metrics.exactness import exactness
+from xttsbench.metrics.excess import excess_over_control, upper_quantile
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 
 Floats = NDArray[np.float64]

@@ -1,24 +1,38 @@
-"""Shared by all tests: one loaded nano, one trial, and no network."""
+"""What holds for every test: one loaded nano, no network, no display, no caches but its own."""
 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two test runs must not fight for cores
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["MPLBACKEND"] = "Agg"
 
-from xttsbench.spec import EngineConfig, Settings, Text, Trial  # noqa: E402
+from samples import NANO, SHORT
 
-SHORT = Text("short", "en", "The birch canoe slid on the smooth planks.")
-TWO = Text("two", "en", "Glue the sheet. These days a chicken leg is rare.")
-NANO = EngineConfig(model="nano")
+from xttsbench.spec import Settings, Trial
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Refuse every connection but those to this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        local = self.family not in (socket.AF_INET, socket.AF_INET6) or address[0] in ("127.0.0.1", "::1", "localhost")
+        if not local:
+            raise AssertionError(f"a test tried to connect to {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def homes(tmp_path_factory: pytest.TempPathFactory) -> None:
+def homes(tmp_path_factory):
     """Caches and the user's data folder are empty ones of our own."""
     home = tmp_path_factory.mktemp("home")
     os.environ["XTTSBENCH_CACHE"] = str(home / "cache")
@@ -41,7 +55,7 @@ def trial() -> Trial:
 
 
 @pytest.fixture
-def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_tmp(tmp_path, monkeypatch) -> Path:
     """Run in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

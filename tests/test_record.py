@@ -19,7 +19,7 @@ def full(trial) -> Record:
         end_s=1.25,
         chunks=(Chunk(0.1, 0.09, 100, 0, 20), Chunk(0.2, 0.2, 0, 1, 40)),
         stages={"text": 0.001, "vocoder": math.nan},
-        memory={"process_peak_rss": 1e9},
+        memory={"process_rss": 1e9},
         flags=("cpu_shared",),
         state={"load": 0.5},
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
 import pytest
-from conftest import NANO, SHORT, TWO
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import NANO, SHORT, TWO
 
 from xttsbench.spec import (
     SETTINGS,
@@ -36,7 +37,9 @@ def test_same_trial_same_id_through_json(trial):
     assert trial.id == "1421c05b7616c490"
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"repeat": 1}, {"phase": "warmup"}, {"engine": "whole"}, {"text": TWO}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"repeat": 1}, {"phase": "warmup"}, {"engine": "whole"}, {"text": TWO}]
+)
 def test_any_change_is_another_id(trial, change):
     assert replace(trial, **change).id != trial.id
 
@@ -78,7 +81,7 @@ def test_no_text_follows_itself(seed, n_texts, repeats):
     texts = tuple(Text(f"t{i}", "en", f"text {i}") for i in range(n_texts))
     trials = sweep(texts=texts, seed=seed, repeats=repeats).trials()
     names = [t.text.name for t in trials]
-    assert all(a != b for a, b in zip(names, names[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(names))
 
 
 @given(st.integers(0, 2**31))
@@ -119,7 +122,7 @@ def test_sweep_survives_json():
     ],
 )
 def test_bad_values_say_what_is_allowed(name, value, says):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError) as caught:
         check_setting(name, value)
     assert says in str(caught.value)
     assert str(value) in str(caught.value) or name in str(caught.value)

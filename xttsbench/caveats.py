@@ -34,7 +34,9 @@ def caveats(trial: Trial, *, char_limits: Mapping[str, int] | None = None) -> di
     if s.length_penalty != SETTINGS["length_penalty"].default and beams == 1:
         found["length_penalty_inert"] = "length_penalty acts only where beams are ranked; it changes nothing here"
     if s.top_k == 1 and s.do_sample:
-        found["greedy"] = "top_k=1 is greedy: repeats under other seeds are the same utterance, their spread is the machine's"
+        found["greedy"] = (
+            "top_k=1 is greedy: repeats under other seeds are the same utterance, their spread is the machine's"
+        )
     limit = (char_limits or {}).get(trial.text.language.split("-")[0])
     if limit is not None and trial.engine != "naive":
         over = len(trial.text.text) >= limit

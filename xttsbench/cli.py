@@ -17,6 +17,7 @@ from xttsbench.presets import PRESETS
 from xttsbench.spec import COMPILE_MODES, DEVICES, ENGINES, PRECISIONS, SETTINGS
 from xttsbench.texts import NAMES
 
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence on stderr, with the nearest known option, and exit code 2."""
 
@@ -69,10 +70,14 @@ def _add_settings(parser: argparse.ArgumentParser, *, several: bool, names: Sequ
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model and voice")
     group.add_argument("--model", help="auto (default), nano, random, xtts_v2, or a checkpoint folder")
-    group.add_argument("--accept-cpml", action="store_true", help="agree to the non-commercial licence of XTTSv2's weights")
+    group.add_argument(
+        "--accept-cpml", action="store_true", help="agree to the non-commercial licence of XTTSv2's weights"
+    )
     group.add_argument("--device", help=f"one of {', '.join(DEVICES)} (default auto)")
     voice = group.add_mutually_exclusive_group()
-    voice.add_argument("--voice", nargs="+", metavar="FILE", help="clone this voice: wav, flac, mp3 or ogg, mono or stereo, any rate")
+    voice.add_argument(
+        "--voice", nargs="+", metavar="FILE", help="clone this voice: wav, flac, mp3 or ogg, mono or stereo, any rate"
+    )
     voice.add_argument("--speaker", metavar="NAME", help="a studio voice of the checkpoint")
 
 
@@ -83,9 +88,11 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     about = "\n".join(f"  {name:9} {p.about}" for name, p in PRESETS.items())
-    sweep = commands.add_parser("sweep", help="measure a grid of settings", description=f"Measure a grid of settings.\n\npresets:\n{about}")
+    sweep = commands.add_parser(
+        "sweep", help="measure a grid of settings", description=f"Measure a grid of settings.\n\npresets:\n{about}"
+    )
     start = sweep.add_argument_group("what to run")
-    start.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default quick)")
+    start.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default quick on a CPU, latency on CUDA)")
     start.add_argument("--engines", nargs="+", metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     start.add_argument("--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)}")
     start.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
@@ -95,9 +102,13 @@ def parser() -> Parser:
     _add_model(sweep)
     build = sweep.add_argument_group("how the model is run, each of one value or several")
     build.add_argument("--precision", nargs="+", metavar="P", help=f"of {', '.join(PRECISIONS)} (default fp32)")
-    build.add_argument("--compile", nargs="+", metavar="MODE", help=f"torch.compile of the vocoder: {', '.join(COMPILE_MODES)}")
+    build.add_argument(
+        "--compile", nargs="+", metavar="MODE", help=f"torch.compile of the vocoder: {', '.join(COMPILE_MODES)}"
+    )
     build.add_argument("--threads", nargs="+", type=int, metavar="N", help="CPU threads of torch (0: its own choice)")
-    build.add_argument("--deepspeed", action="store_true", help="run the GPT of stock through DeepSpeed, where installed")
+    build.add_argument(
+        "--deepspeed", action="store_true", help="run the GPT of stock through DeepSpeed, where installed"
+    )
     run = sweep.add_argument_group("the run")
     run.add_argument("--out", metavar="DIR", help="folder of the run (default results/<date>-<preset>-<model>)")
     run.add_argument("--resume", metavar="RUN", help="go on with a run that was broken off")
@@ -108,6 +119,24 @@ def parser() -> Parser:
     run.add_argument("--dry-run", action="store_true", help="print the trials and an estimate of time, run nothing")
     names = [n for n in SETTINGS if n != "language"]
     _add_settings(sweep, several=True, names=names)
+
+    compare = commands.add_parser(
+        "compare", help="streaming against naive chunking, whole calls and seamless, on the same texts"
+    )
+    compare.add_argument(
+        "--engines", nargs="+", metavar="ENGINE", help=f"two or more of {', '.join(ENGINES)} (default all)"
+    )
+    compare.add_argument(
+        "--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)} (default medium)"
+    )
+    compare.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
+    compare.add_argument("--repeats", type=int, metavar="N", help="seeds a text (default 4)")
+    compare.add_argument("--seed", type=int, default=0, metavar="S")
+    compare.add_argument("--out", metavar="DIR", help="folder of the run (default results/<date>-compare-<model>)")
+    compare.add_argument("--max-seconds", type=float, metavar="S", help="begin no trial after this many seconds")
+    compare.set_defaults(resume=None, no_audio=False)
+    _add_model(compare)
+    _add_settings(compare, several=False, names=list(SETTINGS))
 
     show = commands.add_parser("show", help="print the table of a run")
     show.add_argument("run", metavar="RUN")
@@ -135,11 +164,6 @@ def parser() -> Parser:
     return top
 
 
-def settings_given(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that were on the command line, by name."""
-    return {name: getattr(args, name) for name in SETTINGS if getattr(args, name, None) is not None}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 2 for bad input, said in one sentence."""
     args = parser().parse_args(argv)
@@ -152,6 +176,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 141
-
-
-

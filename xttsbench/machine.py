@@ -169,6 +169,11 @@ def state(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     }
 
 
+def process_rss_bytes() -> float:
+    """Return the memory this process holds now, bytes."""
+    return float(psutil.Process().memory_info().rss)
+
+
 def _cpu_hz() -> float:
     try:
         clock = psutil.cpu_freq()

@@ -68,7 +68,7 @@ class Record:
     stages
         Seconds by stage (text, prefill, token_loop, latents, vocoder, join); only in a stages pass.
     memory
-        Bytes: device_peak_allocated, device_peak_reserved, process_peak_rss.
+        Bytes: device_peak_allocated, device_peak_reserved, process_rss.
     energy_j
         By NVML's counter, joules; NaN where the window was under 5 s or there is no counter.
     state
@@ -98,7 +98,7 @@ class Record:
         data: dict[str, Any] = {"schema": SCHEMA, "id": self.trial.id, **vars(self)}
         data["trial"] = self.trial.to_json()
         data["chunks"] = {name: [getattr(c, name) for c in self.chunks] for name in Chunk.__annotations__}
-        return json.dumps(_nulled(data), ensure_ascii=False, allow_nan=False)
+        return json.dumps(nulled(data), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> Record:
@@ -130,11 +130,12 @@ class Record:
         )
 
 
-def _nulled(value: Any) -> Any:
+def nulled(value: Any) -> Any:
+    """Return `value` with every NaN or infinite number as None: JSON has no word for them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {k: _nulled(v) for k, v in value.items()}
+        return {k: nulled(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_nulled(v) for v in value]
+        return [nulled(v) for v in value]
     return value

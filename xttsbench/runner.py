@@ -17,7 +17,7 @@ import numpy as np
 
 from xttsbench import clock, machine
 from xttsbench.metrics.latency import first_audible
-from xttsbench.record import NAN, Record
+from xttsbench.record import Record
 from xttsbench.spec import EngineConfig, Sweep, Trial
 from xttsbench.store import Run
 
@@ -74,7 +74,7 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
             chunks=got.chunks,
             end_s=got.end_s,
             stages=stages,
-            memory={**session.memory(), "process_peak_rss": machine.peak_rss_bytes()},
+            memory={**session.memory(), "process_rss": machine.process_rss_bytes()},
             energy_j=machine.energy_j(before, after),
             state=machine.state(before, after),
             flags=machine.flags(before, after),
@@ -147,8 +147,3 @@ def run(
                 yield Progress(record, done, len(todo), time.monotonic() - start, spent / number * (len(todo) - done))
         finally:
             session.close()
-
-
-def deviation(record: Record) -> float:
-    """Return seconds of a stages pass that its stages do not account for; NaN where there are none."""
-    return record.end_s - sum(record.stages.values()) if record.stages else NAN

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Phase = Literal["cold", "warmup", "timed", "stages", "replay"]
-STREAMING = ("stock",)
-ENGINES = ("stock", "naive", "whole")
+STREAMING = ("stock", "seamless")
+ENGINES = ("stock", "naive", "whole", "seamless")
 DEVICES = ("auto", "cuda", "cpu")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
@@ -27,6 +27,8 @@ JOINS = ("none", "pause", "trimmed")
 TOKEN_S = 1024 / 22050
 SAMPLES_PER_TOKEN = 24000 * TOKEN_S
 FRAME_SAMPLES = 256
+PAUSE_SAMPLES = 10_000
+ONE_CHUNK = 600
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
 
@@ -88,8 +90,26 @@ class Settings:
         "GPT audio tokens (46.44 ms each) to wait for before the vocoder runs; not text tokens",
         unit="tokens",
         low=1,
-        high=600,
+        high=ONE_CHUNK,
         engines=STREAMING,
+        acts="when a chunk is yielded",
+    )
+    first_chunk_size: int = _setting(
+        0,
+        "GPT audio tokens before the vocoder runs for the first time; 0 means stream_chunk_size",
+        unit="tokens",
+        low=0,
+        high=600,
+        engines=("seamless",),
+        acts="when the first chunk is yielded",
+    )
+    chunk_growth: float = _setting(
+        1.0,
+        "each chunk is this much longer than the one before, up to stream_chunk_size; 1 takes stream_chunk_size from the second on",
+        unit="ratio",
+        low=1,
+        high=10,
+        engines=("seamless",),
         acts="when a chunk is yielded",
     )
     overlap_wav_len: int = _setting(
@@ -115,10 +135,15 @@ class Settings:
         unit="exponent",
         low=-10,
         high=10,
+        engines=("stock", "naive", "whole"),
         acts="beam search only",
     )
     repetition_penalty: float = _setting(
-        10.0, "divides positive and multiplies negative logits of tokens used before", unit="ratio", above=0, acts="sampling"
+        10.0,
+        "divides positive and multiplies negative logits of tokens used before",
+        unit="ratio",
+        above=0,
+        acts="sampling",
     )
     top_k: int = _setting(
         50,
@@ -138,21 +163,32 @@ class Settings:
     )
     do_sample: bool = _setting(
         True,
-        "False is greedy in `whole` and `naive`; `stock` still samples then, without temperature, top_k and top_p",
+        "False is greedy in `whole`, `naive` and `seamless`; `stock` still samples then, without temperature, top_k and top_p",
         unit="-",
         acts="sampling",
     )
     num_beams: int = _setting(
-        1, "beams of the search; streaming has none", unit="beams", low=1, high=16, engines=("naive", "whole"), acts="search"
+        1,
+        "beams of the search; streaming has none",
+        unit="beams",
+        low=1,
+        high=16,
+        engines=("naive", "whole"),
+        acts="search",
     )
     speed: float = _setting(
-        1.0, "stretches the latents before the vocoder: 2 speaks twice as fast", unit="ratio", low=0.1, high=4, acts="vocoder input"
+        1.0,
+        "stretches the latents before the vocoder: 2 speaks twice as fast",
+        unit="ratio",
+        low=0.1,
+        high=4,
+        acts="vocoder input",
     )
     enable_text_splitting: bool = _setting(
         False,
         "cut the text at sentences, but only above the language's limit (250 characters for en); each piece is a generation of its own",
         unit="-",
-        engines=("stock", "whole"),
+        engines=("stock", "whole", "seamless"),
         acts="text",
     )
     join: str = _setting(
@@ -167,7 +203,12 @@ class Settings:
         6, "seconds of the reference heard by the GPT", unit="s", low=1, high=600, acts="voice, GPT conditioning"
     )
     gpt_cond_chunk_len: int = _setting(
-        6, "seconds a piece of it, latents averaged over pieces; at most gpt_cond_len", unit="s", low=1, high=600, acts="voice, GPT conditioning"
+        6,
+        "seconds a piece of it, latents averaged over pieces; at most gpt_cond_len",
+        unit="s",
+        low=1,
+        high=600,
+        acts="voice, GPT conditioning",
     )
     max_ref_len: int = _setting(
         30, "seconds of each reference file used at all", unit="s", low=1, high=600, acts="voice, speaker embedding"

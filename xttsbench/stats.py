@@ -38,7 +38,12 @@ def median_interval(values: Values, *, seed: int = 0, level: float = 0.95) -> tu
     if np.ptp(x) == 0:
         return median, median, median
     result = bootstrap(
-        (x,), np.median, n_resamples=RESAMPLES, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
+        (x,),
+        np.median,
+        n_resamples=RESAMPLES,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(seed),
     )
     return median, float(result.confidence_interval.low), float(result.confidence_interval.high)
 
@@ -52,7 +57,8 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     rows = []
     timed = trials[trials["phase"].isin(["timed", "replay"])] if len(trials) else trials
     if not len(timed):
-        return pd.DataFrame(columns=[*keys, "n", "failed"])
+        columns = [column for metric in METRICS for column in (metric, f"{metric}_lo", f"{metric}_hi")]
+        return pd.DataFrame(columns=[*keys, "n", "failed", *columns])
     for _, group in timed.groupby("cell", sort=False):
         row = {k: group[k].iloc[0] for k in keys}
         ok = group[group["status"] == "ok"]
@@ -78,7 +84,9 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
         out.append(f"{len(group)} of {len(timed)} trials failed: {error}")
     few = summary_table[summary_table["n"].between(1, 4)]
     if len(few):
-        out.append(f"{len(few)} of {len(summary_table)} settings have under 5 repeats: their intervals are only a hint; raise --repeats.")
+        out.append(
+            f"{len(few)} of {len(summary_table)} settings have under 5 repeats: their intervals are only a hint; raise --repeats."
+        )
     half = (summary_table["ttfc_s_hi"] - summary_table["ttfc_s_lo"]) / 2 / summary_table["ttfc_s"]
     wide = half > WIDE
     if wide.any():

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile as sf
 from filelock import FileLock, Timeout
 
-from xttsbench.record import SCHEMA, Record
+from xttsbench.record import SCHEMA, Record, nulled
 
 RUN, TRIALS, AUDIO = "run.json", "trials.jsonl", "audio"
 Signal = np.ndarray[Any, np.dtype[np.float32]]
@@ -42,12 +42,18 @@ class Run:
     def create(cls, folder: Path, meta: Mapping[str, Any]) -> Run:
         """Begin a run in a folder that is new or empty; nothing is overwritten."""
         if (folder / RUN).exists() or (folder.exists() and any(folder.iterdir())):
-            raise ValueError(f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}.")
+            raise ValueError(
+                f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}."
+            )
         try:
             (folder / AUDIO).mkdir(parents=True)
         except OSError as error:
-            raise ValueError(f"can't write to {str(folder)!r} ({error.strerror}); choose another place with --out.") from error
-        _write_atomically(folder / RUN, json.dumps({"schema": SCHEMA, **meta}, indent=1, ensure_ascii=False) + "\n")
+            raise ValueError(
+                f"can't write to {str(folder)!r} ({error.strerror}); choose another place with --out."
+            ) from error
+        _write_atomically(
+            folder / RUN, json.dumps(nulled({"schema": SCHEMA, **meta}), indent=1, ensure_ascii=False) + "\n"
+        )
         return cls(folder, read_meta(folder))
 
     @classmethod
@@ -59,14 +65,20 @@ class Run:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise ValueError(f"another process is writing {str(self.folder)!r}; wait for it, or start a new run.") from None
+            raise ValueError(
+                f"another process is writing {str(self.folder)!r}; wait for it, or start a new run."
+            ) from None
         except OSError as error:
-            raise ValueError(f"can't write to {str(self.folder)!r} ({error.strerror}); choose another place.") from error
+            raise ValueError(
+                f"can't write to {str(self.folder)!r} ({error.strerror}); choose another place."
+            ) from error
         mend(self.folder / TRIALS)
-        self._file = open(self.folder / TRIALS, "ab", buffering=0)  # noqa: SIM115 - held until __exit__
+        self._file = open(self.folder / TRIALS, "ab", buffering=0)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         self._lock.release()
 
@@ -127,7 +139,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / RUN} can't be read ({error!r}).") from error
     if schema > SCHEMA:
-        raise ValueError(f"{str(folder)!r} has schema {schema}, this xttsbench reads up to {SCHEMA}; install a newer xttsbench.")
+        raise ValueError(
+            f"{str(folder)!r} has schema {schema}, this xttsbench reads up to {SCHEMA}; install a newer xttsbench."
+        )
     return dict(meta)
 
 

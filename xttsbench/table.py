@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from xttsbench import store
 from xttsbench.metrics.latency import chars_per_s, latency
 from xttsbench.record import NAN, Record
-from xttsbench.spec import SETTINGS, settings_of
+from xttsbench.spec import PAUSE_SAMPLES, SETTINGS, settings_of
 
 METRICS = (
     "ttfc_s",
@@ -49,7 +50,9 @@ def chunks(records: Iterable[Record]) -> pd.DataFrame:
     for r in records:
         last = NAN
         for index, c in enumerate(r.chunks):
-            rows.append((r.trial.id, index, c.arrival_s, c.yielded_s, c.samples, c.sentence, c.tokens, c.arrival_s - last))
+            rows.append(
+                (r.trial.id, index, c.arrival_s, c.yielded_s, c.samples, c.sentence, c.tokens, c.arrival_s - last)
+            )
             last = c.arrival_s
     names = ["id", "chunk", "arrival_s", "yielded_s", "samples", "sentence", "tokens", "gap_s"]
     return pd.DataFrame(rows, columns=names)
@@ -58,22 +61,24 @@ def chunks(records: Iterable[Record]) -> pd.DataFrame:
 def seams(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a seam: where chunk k meets chunk k+1, as an index into the put-together audio.
 
-    `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is
-    the length of the cross-fade that begins at the seam.
+    `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is the length of
+    what lies between the two: stock's cross-fade, which begins at the seam, or the zeros that naive puts there, at whose
+    start the seam then is.
     """
     rows = []
     for r in records:
         heard = [c for c in r.chunks if c.samples > 0]
-        overlap = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
+        faded = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
+        zeros = PAUSE_SAMPLES if r.trial.engine == "naive" and r.trial.settings.join == "pause" else 0
         position = 0
-        for k, (left, right) in enumerate(zip(heard, heard[1:], strict=False)):
+        for k, (left, right) in enumerate(itertools.pairwise(heard)):
             position += left.samples
             kind = "chunk" if left.sentence == right.sentence else "sentence"
-            rows.append((r.trial.id, k, position, kind, overlap if kind == "chunk" else 0))
+            rows.append((r.trial.id, k, position - zeros, kind, faded if kind == "chunk" else zeros))
     return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples"])
 
 
-def load(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
+def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return a run's metadata and its trials table."""
     return store.read_meta(Path(folder)), trials(store.read(Path(folder)))
 

@@ -109,7 +109,9 @@ def shipped(names: tuple[str, ...], languages: tuple[str, ...]) -> tuple[Text, .
     missing = [pair for pair in wanted if pair not in held]
     if missing:
         listed = ", ".join(f"{name}/{language}" for name, language in missing)
-        raise ValueError(f"no such text ships: {listed}; 'long' is English only: leave it out or bring your own by --texts-file.")
+        raise ValueError(
+            f"no such text ships: {listed}; 'long' is English only: leave it out or bring your own by --texts-file."
+        )
     return tuple(held[pair] for pair in wanted)
 
 
@@ -130,12 +132,16 @@ def from_file(path: str, *, language: str) -> tuple[Text, ...]:
         try:
             texts = [Text(d["name"], d.get("language", language), d["text"]) for d in json.loads(content)]
         except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"texts file {path!r} is not a JSON list of objects with name and text ({error!r}).") from error
+            raise ValueError(
+                f"texts file {path!r} is not a JSON list of objects with name and text ({error!r})."
+            ) from error
     else:
         lines = [line.strip() for line in content.splitlines() if line.strip()]
         texts = [Text(f"{file.stem}-{i:02}", language, line) for i, line in enumerate(lines, 1)]
     if not texts:
-        raise ValueError(f"texts file {path!r} is empty; give a text a line, or a JSON list of objects with name and text.")
+        raise ValueError(
+            f"texts file {path!r} is empty; give a text a line, or a JSON list of objects with name and text."
+        )
     if len({(t.name, t.language) for t in texts}) < len(texts):
         raise ValueError(f"texts file {path!r} uses a name twice; names tell texts apart in tables.")
     return tuple(texts)

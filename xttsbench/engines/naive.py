@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import librosa
 import numpy as np
 import pysbd
 import torch
+from librosa.effects import trim
 from pysbd.languages import LANGUAGE_CODES
 
 from xttsbench.engines import Piece
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import Settings, call_arguments
+from xttsbench.spec import PAUSE_SAMPLES, Settings, call_arguments
 
-PAUSE_SAMPLES = 10_000
 TRIM_DB = 40
 
 
@@ -38,12 +37,10 @@ def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps
     arguments = call_arguments("naive", settings)
     join = arguments.pop("join")
     for index, sentence in enumerate(sentences(text, settings.language)):
-        out = xtts.inference(
-            sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments
-        )
+        out = xtts.inference(sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments)
         wav = out["wav"]
         if join == "trimmed":
-            wav = librosa.effects.trim(wav, top_db=TRIM_DB)[0]
+            wav = trim(wav, top_db=TRIM_DB)[0]
         elif join == "pause":
             wav = np.concatenate([wav, np.zeros(PAUSE_SAMPLES, dtype=wav.dtype)])
         yield Piece(torch.from_numpy(wav), index, taps.tokens)

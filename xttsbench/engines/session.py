@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from xttsbench.engines import Piece, naive, stock, whole
+from xttsbench.engines.seamless import Seamless
 from xttsbench.engines.taps import StageClock, Taps
 from xttsbench.models import voice as voices
 from xttsbench.models import weights
@@ -47,6 +48,7 @@ class Session:
         self.config = config
         self.loaded = weights.load(config, accept_cpml=accept_cpml)
         self._voices: dict[Any, Voice] = {}
+        self._seamless: Seamless | None = None
 
     @property
     def device(self) -> torch.device:
@@ -61,17 +63,30 @@ class Session:
         settings = {name: getattr(trial.settings, name) for name in VOICE_SETTINGS}
         key = (trial.voice, tuple(settings.values()))
         if key not in self._voices:
-            self._voices[key] = voices.get(
-                self.loaded.xtts, trial.voice, settings, weights_sha256=self.loaded.sha256
-            )
+            self._voices[key] = voices.get(self.loaded.xtts, trial.voice, settings, weights_sha256=self.loaded.sha256)
         return self._voices[key]
 
     def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
         """Make the request and return its pieces; nothing is computed before the first is asked for."""
         held = self.voice(trial)
-        with (taps or Taps(self.loaded.xtts)) as active:
+        with taps or Taps(self.loaded.xtts) as active:
+            if trial.engine == "seamless":
+                yield from self.seamless().stream(
+                    trial.text.text,
+                    trial.settings,
+                    gpt_cond_latent=held.gpt_cond_latent,
+                    speaker_embedding=held.speaker_embedding,
+                    stage=active.to,
+                )
+                return
             pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
             yield from self._stepwise(pieces)
+
+    def seamless(self) -> Seamless:
+        """Return the engine of our own over the same weights, built at most once; it keeps its precision by itself."""
+        if self._seamless is None:
+            self._seamless = Seamless(self.loaded.xtts, precision=self.config.precision, compile=self.config.compile)
+        return self._seamless
 
     def staged(self, trial: Trial) -> tuple[Iterator[Piece], StageClock]:
         """Return the pieces and a stage clock, whose totals are whole once the pieces are taken."""
@@ -129,5 +144,6 @@ class Session:
     def close(self) -> None:
         """Let go of the model and what it held on the device."""
         self._voices.clear()
+        self._seamless = None
         del self.loaded
         self.recover()

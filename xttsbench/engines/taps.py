@@ -31,7 +31,7 @@ class StageClock:
     def _now(self) -> Any:
         if not self.cuda:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
@@ -61,6 +61,8 @@ class Taps(AbstractContextManager["Taps"]):
         Index of the generation under way, from 0; -1 before the first.
     tokens
         GPT audio tokens generated so far.
+    sentence_tokens
+        The same by sentence, where `inference` made them.
     captured
         With `capture`, one (codes, latents) list a sentence: token ids and latents (width,) as the stream made them.
     """
@@ -71,6 +73,7 @@ class Taps(AbstractContextManager["Taps"]):
         self.capture = capture
         self.sentence = -1
         self.tokens = 0
+        self.sentence_tokens: list[int] = []
         self.captured: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
         self._undo: list[tuple[Any, str]] = []
 
@@ -104,16 +107,17 @@ class Taps(AbstractContextManager["Taps"]):
         setattr(owner, name, tapped)
         self._undo.append((owner, name))
 
-    def _to(self, stage: str) -> None:
+    def to(self, stage: str) -> None:
+        """Tell the clock, if there is one, that `stage` begins."""
         if self.clock is not None:
             self.clock.to(stage)
 
     def _timed(self, stage: str, *, leave: bool = True) -> Callable[..., Any]:
         def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            self._to(stage)
+            self.to(stage)
             result = original(*args, **kwargs)
             if leave:
-                self._to("other")
+                self.to("other")
             return result
 
         return around
@@ -121,9 +125,9 @@ class Taps(AbstractContextManager["Taps"]):
     def _encode(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.sentence += 1
         self._steps = 0
-        self._to("text")
+        self.to("text")
         ids = original(*args, **kwargs)
-        self._to("other")
+        self.to("other")
         return ids
 
     def _get_generator(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -134,13 +138,13 @@ class Taps(AbstractContextManager["Taps"]):
         def counted() -> Iterator[Any]:
             stage = "prefill"
             while True:
-                self._to(stage)
+                self.to(stage)
                 try:
                     token, latent = next(generator)
                 except StopIteration:
                     return
                 finally:
-                    self._to("other")
+                    self.to("other")
                 stage = "token_loop"
                 self.tokens += 1
                 if self.capture:
@@ -152,14 +156,15 @@ class Taps(AbstractContextManager["Taps"]):
         return counted()
 
     def _generate(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self._to("prefill")
+        self.to("prefill")
         codes = original(*args, **kwargs)
-        self._to("other")
+        self.to("other")
         self.tokens += int(codes.shape[-1])
+        self.sentence_tokens.append(int(codes.shape[-1]))
         return codes
 
     def _step(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._steps += 1
         if self._steps == 2 and self.clock is not None and self.clock.stage == "prefill":
-            self._to("token_loop")
+            self.to("token_loop")
         return original(*args, **kwargs)

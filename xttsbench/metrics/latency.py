@@ -36,7 +36,7 @@ def first_audible(audio: Signal, *, sample_rate: int) -> int:
     --------
     >>> tone = np.sin(np.arange(2400) / 5).astype(np.float32)
     >>> first_audible(np.concatenate([np.zeros(2400, np.float32), tone]), sample_rate=24000) // 24
-    90
+    91
     """
     frame, hop = max(2, round(FRAME_S * sample_rate)), max(1, round(HOP_S * sample_rate))
     if len(audio) < frame:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from xttsbench.models.weights import Loaded
+from xttsbench.models.weights import SIDECAR, Loaded
 
 
 def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
     """Write config.json, model.pth, vocab.json and, where there are studio voices, speakers_xtts.pth.
 
-    Where coqui's `Xtts` alone can't know the model (nano's smaller decoder, a limit of its tokenizer), xttsbench.json says so
-    beside them; `--model DIR` reads it.
+    What coqui's formats have no words for (nano's smaller decoder, a limit of its tokenizer, the length that random weights take
+    from the text) stands in xttsbench.json beside them; `--model DIR` reads it.
 
     Raises
     ------
@@ -25,7 +25,9 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
         raise ValueError(f"folder {str(folder)!r} is not empty; nothing is overwritten: name a new one.")
     folder.mkdir(parents=True, exist_ok=True)
     xtts = loaded.xtts
-    weights = {k: v.detach().cpu().clone() for k, v in xtts.state_dict().items() if not k.startswith("gpt.gpt_inference.")}
+    weights = {
+        k: v.detach().cpu().clone() for k, v in xtts.state_dict().items() if not k.startswith("gpt.gpt_inference.")
+    }
     weights.pop("gpt.gpt.wte.weight", None)
     torch.save({"model": weights}, folder / "model.pth")
     xtts.config.save_json(str(folder / "config.json"))
@@ -39,5 +41,5 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
         "note": loaded.note,
         "from": loaded.model,
     }
-    (folder / "xttsbench.json").write_text(json.dumps(extra, indent=2), encoding="utf-8")
+    (folder / SIDECAR).write_text(json.dumps(extra, indent=2), encoding="utf-8")
     return sorted(folder.iterdir())

@@ -57,7 +57,7 @@ def tokenizer_json() -> str:
     return tokenizer.to_str()
 
 
-class HumanRateTokenizer(VoiceBpeTokenizer):
+class HumanRateTokenizer(VoiceBpeTokenizer):  # type: ignore[misc]
     """The library's tokenizer, which also tells the GPT how many audio tokens the sentence shall last."""
 
     def __init__(self, gpt: Any, vocab: str) -> None:
@@ -80,7 +80,9 @@ def human_tokens(text: str) -> int:
 def build(*, seed: int = 0, shape: dict[str, Any] | None = None) -> Xtts:
     """Build the model from `shape` (XTTSv2's own by default) with weights drawn under `seed`, on the CPU."""
     vocab = tokenizer_json()
-    config = XttsConfig(model_args=XttsArgs(**{**(shape or SHAPE), "gpt_start_text_token": 3, "gpt_stop_text_token": 0}))
+    config = XttsConfig(
+        model_args=XttsArgs(**{**(shape or SHAPE), "gpt_start_text_token": 3, "gpt_stop_text_token": 0})
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         xtts = Xtts(config)
@@ -98,4 +100,4 @@ def vocabulary_size(vocab: str) -> int:
     """Return the number of entries in a `tokenizers` file, added ones included."""
     data = json.loads(vocab)
     ids = {*data["model"]["vocab"].values(), *(t["id"] for t in data["added_tokens"])}
-    return max(ids) + 1
+    return int(max(ids)) + 1

@@ -75,7 +75,9 @@ def read_reference(path: str | Path, *, max_ref_len: int, sound_norm_refs: bool)
 def condition(xtts: Any, spec: VoiceSpec, settings: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute (gpt_cond_latent, speaker_embedding) from the files of `spec`, as `get_conditioning_latents` does."""
     refs = [
-        read_reference(f, max_ref_len=settings["max_ref_len"], sound_norm_refs=settings["sound_norm_refs"]).to(xtts.device)
+        read_reference(f, max_ref_len=settings["max_ref_len"], sound_norm_refs=settings["sound_norm_refs"]).to(
+            xtts.device
+        )
         for f in spec.files or (default_reference(),)
     ]
     embeddings = torch.stack([xtts.get_speaker_embedding(ref, LOAD_HZ) for ref in refs])
@@ -92,7 +94,7 @@ def default_reference() -> str:
 
 def speaker(xtts: Any, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a studio voice of the checkpoint; ValueError lists the ones it has."""
-    manager = getattr(xtts, "speaker_manager", None)
+    manager: Any = getattr(xtts, "speaker_manager", None)
     names = list(manager.speakers) if manager is not None else []
     if not names:
         raise ValueError(f"speaker {name!r} was asked for, but this model has no studio voices; use --voice FILE.")
@@ -122,7 +124,9 @@ def get(
     if path.is_file():
         try:
             held = load_file(path)
-            return Voice(held["gpt_cond_latent"], held["speaker_embedding"], spec.label, float(held["voice_s"]), cached=True)
+            return Voice(
+                held["gpt_cond_latent"], held["speaker_embedding"], spec.label, float(held["voice_s"]), cached=True
+            )
         except Exception:  # a torn file in a cache is only a miss
             path.unlink(missing_ok=True)
     start = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import time
 import zipfile
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xttsbench.models.released import FILES, coqui_folder, released
 from xttsbench.spec import EngineConfig
 
 XTTS_V2 = "tts_models/multilingual/multi-dataset/xtts_v2"
-REPO = "tts-hub/XTTS-v2"
-FILES = ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")
 NEEDED = FILES[:3]
+SIDECAR = "xttsbench.json"
 CPML = (
     "XTTSv2's weights are under the Coqui Public Model License, which allows non-commercial use only; nothing is fetched "
     "before you agree to it (https://tts-hub.github.io/cpml). If you agree, say so with --accept-cpml or COQUI_TOS_AGREED=1."
@@ -57,11 +56,12 @@ def resolve(model: str, *, accept_cpml: bool = False) -> tuple[str, str]:
     ValueError
         If xtts_v2 is asked for without agreement to its licence, or a folder is not a checkpoint.
     """
-    agreed = accept_cpml or licence_agreed()
+    here = released()
+    agreed = accept_cpml or here.agreed
     if model == "auto":
-        if agreed and cached_folder() is not None:
+        if agreed and here.whole:
             return "xtts_v2", "model: xtts_v2 (in the cache, licence agreed to)"
-        why = "its licence is not agreed to" if cached_folder() is not None else "XTTSv2's weights are not in the cache"
+        why = "its licence is not agreed to" if here.whole else "XTTSv2's weights are not in the cache"
         return "nano", f"model: nano (shipped), since {why}; {NANO}"
     if model == "nano":
         return model, f"model: nano (shipped); {NANO}"
@@ -70,47 +70,13 @@ def resolve(model: str, *, accept_cpml: bool = False) -> tuple[str, str]:
     if model == "xtts_v2":
         if not agreed:
             raise ValueError(CPML)
-        if cached_folder() is None and half_downloaded():
-            return model, f"model: xtts_v2 (half downloaded in {half_downloaded()}: will be completed)"
-        return model, "model: xtts_v2 (released weights)" + ("" if cached_folder() else "; will be downloaded (1.9 GB)")
+        if here.whole:
+            return model, f"model: xtts_v2 (released weights in {here.folder})"
+        if here.folder is not None:
+            return model, f"model: xtts_v2 (half downloaded in {here.folder}: the download goes on)"
+        return model, "model: xtts_v2 (released weights; 1.9 GB will be downloaded)"
     check_folder(Path(model))
     return str(Path(model).resolve()), f"model: checkpoint {model}"
-
-
-def licence_agreed() -> bool:
-    """Return whether the CPML was agreed to before: COQUI_TOS_AGREED=1, or the file coqui writes."""
-    return os.environ.get("COQUI_TOS_AGREED") == "1" or (coqui_folder() / "tos_agreed.txt").is_file()
-
-
-def coqui_folder() -> Path:
-    """Return the folder where coqui's own manager keeps XTTSv2 (and where older versions put its files)."""
-    from trainer.io import get_user_data_dir
-
-    return Path(get_user_data_dir("tts")) / XTTS_V2.replace("/", "--")
-
-
-def cached_folder() -> Path | None:
-    """Return the folder that holds the released weights whole, or None."""
-    from huggingface_hub import try_to_load_from_cache
-
-    paths = [try_to_load_from_cache(REPO, name) for name in NEEDED]
-    if all(isinstance(p, str) for p in paths):
-        return Path(str(paths[0])).parent
-    folder = coqui_folder()
-    return folder if all((folder / name).is_file() for name in NEEDED) else None
-
-
-def half_downloaded() -> str:
-    """Return the folder of a download that was cut off, or ''."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    hub = Path(HF_HUB_CACHE) / f"models--{REPO.replace('/', '--')}"
-    if cached_folder() is None:
-        if any(hub.glob("blobs/*")):
-            return str(hub)
-        if any((coqui_folder() / name).is_file() for name in FILES):
-            return str(coqui_folder())
-    return ""
 
 
 def check_folder(folder: Path) -> None:
@@ -130,7 +96,9 @@ def check_folder(folder: Path) -> None:
         if path.is_file() and not zipfile.is_zipfile(path):
             faults.append(f"{name} is torn or not a torch file ({path.stat().st_size:,} bytes)")
     if faults:
-        raise ValueError(f"checkpoint folder {str(folder)!r} can't be used: {'; '.join(faults)}. Copy or download it again.")
+        raise ValueError(
+            f"checkpoint folder {str(folder)!r} can't be used: {'; '.join(faults)}. Copy or download it again."
+        )
 
 
 def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
@@ -144,7 +112,9 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
     import torch
 
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda was asked for, but torch sees none; use --device cpu or run `python -m xttsbench doctor`.")
+        raise ValueError(
+            "device cuda was asked for, but torch sees none; use --device cpu or run `python -m xttsbench doctor`."
+        )
     if config.deepspeed:
         _need_deepspeed()
     start = time.perf_counter()
@@ -159,7 +129,8 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
         xtts, sha, note = full_shape.build(seed=0), f"random-{torch.__version__}-seed0", NOISE
     else:
         folder = _fetched(accept_cpml=accept_cpml) if config.model == "xtts_v2" else Path(config.model)
-        xtts, sha, note = load_folder(folder, deepspeed=config.deepspeed), file_sha256(folder / "model.pth"), ""
+        xtts, sha = load_folder(folder, deepspeed=config.deepspeed), file_sha256(folder / "model.pth")
+        note = _sidecar(folder).get("note", "")
     if config.deepspeed and config.model in ("nano", "random"):
         xtts.gpt.init_gpt_for_inference(kv_cache=xtts.args.kv_cache, use_deepspeed=True)
     xtts.to(config.device)
@@ -172,12 +143,13 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
 def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     """Load a checkpoint folder by coqui's own `load_checkpoint`, weights only; ValueError says what is wrong with it."""
     check_folder(folder)
+    from tokenizers import Tokenizer
     from TTS.config import load_config
     from TTS.tts.models.xtts import Xtts
 
-    shape = folder / "xttsbench.json"
+    extra = _sidecar(folder)
     cls: Any = Xtts
-    if shape.is_file() and json.loads(shape.read_text(encoding="utf-8")).get("class") == "NanoXtts":
+    if extra.get("class") == "NanoXtts":
         from xttsbench.models.nano import NanoXtts
 
         cls = NanoXtts
@@ -187,6 +159,10 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
         raise ValueError(f"{folder / 'config.json'} is not an XTTS configuration ({error!r}).") from error
     if getattr(config, "model", "") != "xtts":
         raise ValueError(f"{folder / 'config.json'} describes model {config.model!r}; only 'xtts' streams here.")
+    try:
+        Tokenizer.from_file(str(folder / "vocab.json"))
+    except Exception as error:  # the binding raises nothing narrower
+        raise ValueError(f"{folder / 'vocab.json'} is not a tokenizer file ({error}).") from error
     xtts = cls(config)
     try:
         xtts.load_checkpoint(config, checkpoint_dir=str(folder), eval=True, use_deepspeed=deepspeed)
@@ -198,14 +174,18 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     except (RuntimeError, KeyError, EOFError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error) else repr(error)
         raise ValueError(f"the weights in {str(folder)!r} do not fit or are corrupt: {first}") from error
-    except Exception as error:
-        if type(error).__module__ == "builtins" and "vocab" in str(error).lower():
-            raise ValueError(f"{folder / 'vocab.json'} is not a tokenizer file ({error}).") from error
-        raise
-    if (folder / "xttsbench.json").is_file():
-        limits = json.loads(shape.read_text(encoding="utf-8")).get("char_limits", {})
-        xtts.tokenizer.char_limits.update(limits)
+    if extra.get("from") == "random":
+        from xttsbench.models.full_shape import HumanRateTokenizer
+
+        xtts.tokenizer = HumanRateTokenizer(xtts.gpt, xtts.tokenizer.tokenizer.to_str())
+    xtts.tokenizer.char_limits.update(extra.get("char_limits", {}))
     return xtts
+
+
+def _sidecar(folder: Path) -> dict[str, Any]:
+    """Return what `export_checkpoint` wrote beside the standard files, which coqui's formats have no words for."""
+    path = folder / SIDECAR
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def file_sha256(path: Path) -> str:
@@ -215,11 +195,11 @@ def file_sha256(path: Path) -> str:
 
 
 def _fetched(*, accept_cpml: bool) -> Path:
-    folder = cached_folder()
-    if not (accept_cpml or licence_agreed()):
+    here = released()
+    if not (accept_cpml or here.agreed):
         raise ValueError(CPML)
-    if folder is not None:
-        return folder
+    if here.folder is not None and here.whole:
+        return here.folder
     from TTS.utils.manage import ModelManager
 
     coqui_folder().mkdir(parents=True, exist_ok=True)
@@ -227,23 +207,29 @@ def _fetched(*, accept_cpml: bool) -> Path:
     try:
         ModelManager().download_model(XTTS_V2)
     except Exception as error:
-        where = half_downloaded()
-        torn = f" A part of it lies in {where}; the next try goes on from there, or delete that folder to begin anew." if where else ""
+        torn = released().folder
+        rest = (
+            f" A part of it lies in {torn}; the next try goes on from there, or delete that folder to begin anew."
+            if torn
+            else ""
+        )
         raise ValueError(
-            f"XTTSv2's weights could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}).{torn} "
+            f"XTTSv2's weights could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]}).{rest} "
             "Without a network, copy the checkpoint here and give its folder as --model DIR."
         ) from error
-    folder = cached_folder()
-    if folder is None:
-        raise ValueError(f"the download ended but {', '.join(NEEDED)} are not all in the cache; run it again.")
-    return folder
+    here = released()
+    if here.folder is None or not here.whole:
+        raise ValueError(f"the download ended but {', '.join(here.missing)} did not come; run it again.")
+    return here.folder
 
 
 def _need_deepspeed() -> None:
     import importlib.util
 
     if importlib.util.find_spec("deepspeed") is None:
-        raise ValueError("deepspeed was asked for but is not installed; `pip install deepspeed` (CUDA only) or leave it out.")
+        raise ValueError(
+            "deepspeed was asked for but is not installed; `pip install deepspeed` (CUDA only) or leave it out."
+        )
 
 
 def _quieten() -> None:

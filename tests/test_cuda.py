@@ -1,0 +1,94 @@
+"""On a CUDA device: the clock is right there, stages add up, out-of-memory is a row. Run by `pytest -m cuda`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from samples import NANO, SHORT
+
+from xttsbench import clock, runner
+from xttsbench.engines.session import Session
+from xttsbench.spec import EngineConfig, Settings, Trial
+
+pytestmark = pytest.mark.cuda
+
+
+@pytest.fixture(scope="module")
+def gpu(homes):
+    return Session(EngineConfig(model="random", device="cuda"))
+
+
+def stock(session, **settings) -> Trial:
+    return Trial(engine="stock", config=session.config, settings=Settings(**settings), text=SHORT, seed=1)
+
+
+def test_a_chunk_is_stamped_when_its_samples_are_in_host_memory(gpu):
+    """Against CUDA events: no chunk is stamped before the GPU had finished it."""
+    runner.execute(gpu, stock(gpu))
+    finished = []
+    start = torch.cuda.Event(enable_timing=True)
+
+    def request():
+        torch.cuda.synchronize()
+        start.record()
+        for piece in gpu.stream(stock(gpu)):
+            done = torch.cuda.Event(enable_timing=True)
+            done.record()
+            finished.append(done)
+            yield piece
+
+    got = clock.listen(request)
+    torch.cuda.synchronize()
+    ends = [start.elapsed_time(e) / 1000 for e in finished]
+    assert all(c.arrival_s >= e - 1e-3 for c, e in zip(got.chunks, ends, strict=True))
+    assert all(c.yielded_s <= c.arrival_s for c in got.chunks)
+
+
+@pytest.mark.parametrize("engine", ["stock", "naive", "whole"])
+def test_stages_add_up_to_the_wall_time_within_5_percent(gpu, engine):
+    trial = replace(stock(gpu), engine=engine)
+    runner.execute(gpu, trial)
+    record, _ = runner.execute(gpu, replace(trial, phase="stages"))
+    assert record.status == "ok", record.error
+    assert sum(record.stages.values()) == pytest.approx(record.end_s, rel=0.05)
+
+
+def test_peak_memory_is_measured(gpu):
+    record, _ = runner.execute(gpu, stock(gpu))
+    assert record.memory["device_peak_allocated"] > 1.8e9
+    assert record.memory["device_peak_reserved"] >= record.memory["device_peak_allocated"]
+
+
+def test_out_of_memory_is_a_row_and_the_next_trial_runs(gpu):
+    held = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(held)
+    try:
+        long = replace(SHORT, text=SHORT.text * 8)
+        record, _ = runner.execute(gpu, replace(stock(gpu), text=long, engine="whole"))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert record.status == "failed" and "OutOfMemoryError" in record.error
+    assert runner.execute(gpu, stock(gpu))[0].status == "ok"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])
+def test_every_precision_speaks(homes, precision):
+    session = Session(replace(NANO, device="cuda", precision=precision))
+    record, audio = runner.execute(
+        session, Trial(engine="stock", config=session.config, settings=Settings(), text=SHORT)
+    )
+    assert record.status == "ok", record.error
+    assert np.isfinite(audio).all() and len(audio) > 24000
+
+
+def test_cuda_and_cpu_speak_the_same_greedy_tokens(homes, nano):
+    session = Session(replace(NANO, device="cuda"))
+    greedy = Settings(top_k=1)
+    records = [
+        runner.execute(s, Trial(engine="stock", config=s.config, settings=greedy, text=SHORT))[0]
+        for s in (session, nano)
+    ]
+    assert [c.tokens for c in records[0].chunks] == [c.tokens for c in records[1].chunks]

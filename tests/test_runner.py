@@ -1,0 +1,149 @@
+"""Trials to records with the real model: failures are rows, resume is the same run, cold and warm are kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from samples import NANO, SHORT, TWO
+
+from xttsbench import runner, store, table
+from xttsbench.spec import Settings, Sweep, Trial, VoiceSpec
+from xttsbench.store import Run
+
+SMALL = Sweep(
+    configs=(NANO,), engines=("stock", "whole"), texts=(SHORT, TWO), grid={"stream_chunk_size": (10, 20)}, repeats=2
+)
+
+
+@pytest.fixture
+def lent(nano, monkeypatch):
+    """The runner gets the session of the tests instead of loading one, and may not close it."""
+    monkeypatch.setattr(runner, "open_session", lambda config, accept_cpml=False: nano)
+    monkeypatch.setattr(nano, "close", lambda: None)
+    return nano
+
+
+def finished(folder, sweep=SMALL, **kwargs):
+    with Run.create(folder, {"sweep": sweep.to_json()}) as run:
+        return list(runner.run(sweep, run, **kwargs))
+
+
+def test_every_trial_becomes_a_record_with_its_audio(lent, tmp_path):
+    steps = finished(tmp_path / "run")
+    records = list(store.read(tmp_path / "run"))
+    assert [r.trial for r in records] == SMALL.trials()
+    assert [s.done for s in steps] == list(range(1, len(records) + 1)) and steps[-1].left_s == 0
+    for r in records:
+        assert r.status == "ok" and r.voice_s > 0 and r.first_audible_sample >= 0
+        assert len(store.read_audio(tmp_path / "run", r)) == sum(c.samples for c in r.chunks)
+        assert bool(r.stages) == (r.trial.phase == "stages")
+        assert r.memory["process_rss"] > 1e8 and "others_cores" in r.state
+    pairs = {}
+    for r in records:
+        pairs.setdefault((r.trial.cell, r.trial.seed), []).append(store.read_audio(tmp_path / "run", r))
+    assert all(np.array_equal(a[0], b) for a in pairs.values() for b in a), "one seed, one utterance"
+
+
+def test_resume_gives_the_same_trials_as_an_unbroken_run(lent, tmp_path):
+    finished(tmp_path / "unbroken", keep_audio=False)
+    with Run.create(tmp_path / "broken", {}) as run:
+        steps = runner.run(SMALL, run, keep_audio=False)
+        for _ in range(7):
+            next(steps)
+        steps.close()
+    with open(tmp_path / "broken" / store.TRIALS, "ab") as f:
+        f.write(b'{"schema": 1, "torn')
+    with Run.resume(tmp_path / "broken") as run:
+        rest = list(runner.run(SMALL, run, keep_audio=False))
+    unbroken, broken = (list(store.read(tmp_path / name)) for name in ("unbroken", "broken"))
+    assert len(rest) == len(unbroken) - 7
+    assert [r.trial.id for r in broken] == [r.trial.id for r in unbroken]
+    sizes = [[[c.samples for c in r.chunks] for r in run] for run in (broken, unbroken)]
+    assert sizes[0] == sizes[1]
+
+
+def test_max_seconds_stops_between_trials(lent, tmp_path):
+    assert len(finished(tmp_path / "run", max_seconds=0)) <= 1
+
+
+def failing(lent, monkeypatch, error):
+    def stream(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(lent.loaded.xtts, "inference_stream", stream)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("boom\nmore"),
+        AssertionError(),
+    ],
+)
+def test_a_failed_trial_is_a_row_and_the_sweep_goes_on(lent, tmp_path, monkeypatch, error):
+    failing(lent, monkeypatch, error)
+    finished(tmp_path / "run")
+    _, trials = table.load_run(tmp_path / "run")
+    assert (trials.groupby("engine")["status"].unique().map(list)).to_dict() == {"stock": ["failed"], "whole": ["ok"]}
+    row = trials[trials["engine"] == "stock"].iloc[0]
+    assert type(error).__name__ in row["error"] and "\n" not in row["error"]
+    assert np.isnan(row["ttfc_s"]) and np.isnan(row["rtf"]) and np.isnan(row["tokens"])
+
+
+def test_a_text_over_400_tokens_is_a_failed_row(nano, trial):
+    record, audio = runner.execute(nano, replace(trial, text=replace(SHORT, text="word " * 200)))
+    assert record.status == "failed" and "400 tokens" in record.error and len(audio) == 0
+
+
+def test_nan_audio_is_a_failed_row(nano, trial, monkeypatch):
+    monkeypatch.setattr(
+        nano.loaded.xtts, "inference_stream", lambda *a, **k: iter([torch.tensor([0.1, float("nan"), 0.2])])
+    )
+    record, _ = runner.execute(nano, trial)
+    assert record.status == "failed" and record.error == "NaN audio: 1 of 3 samples are not finite"
+
+
+def test_an_engine_that_yields_nothing_is_a_failed_row(nano, trial, monkeypatch):
+    monkeypatch.setattr(nano.loaded.xtts, "inference_stream", lambda *a, **k: iter(()))
+    assert runner.execute(nano, trial)[0].error == "no audio: the engine yielded nothing"
+
+
+def test_an_interrupt_passes_through(nano, trial, monkeypatch):
+    def stream(*a, **k):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nano.loaded.xtts, "inference_stream", stream)
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(nano, trial)
+
+
+def test_the_voice_is_not_in_the_time_to_the_first_chunk(nano, trial, monkeypatch):
+    """Were the voice computed inside the request, the first chunk could not come before it is done."""
+    order = []
+    voice, listen = nano.voice, runner.clock.listen
+    monkeypatch.setattr(nano, "voice", lambda t: (order.append("voice"), voice(t))[1])
+    monkeypatch.setattr(runner.clock, "listen", lambda *a, **k: (order.append("clock"), listen(*a, **k))[1])
+    runner.execute(nano, replace(trial, voice=VoiceSpec(speaker="nano")))
+    assert order[:2] == ["voice", "clock"]
+
+
+def test_a_change_of_configuration_loads_again(nano, monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr(runner, "open_session", lambda config, accept_cpml=False: (opened.append(config), nano)[1])
+    monkeypatch.setattr(nano, "close", lambda: None)
+    configs = (NANO, replace(NANO, threads=1))
+    plan = replace(SMALL, configs=configs, engines=("whole",), texts=(SHORT,), grid={}, repeats=1, stages=False)
+    finished(tmp_path / "run", plan, keep_audio=False)
+    assert opened == list(configs)
+    opened.clear()
+    finished(tmp_path / "again", plan, keep_audio=False, first=nano)
+    assert opened == [configs[1]]
+
+
+def test_failure_in_words_of_a_missing_speaker(nano):
+    t = Trial(engine="stock", config=NANO, settings=Settings(), text=SHORT, voice=VoiceSpec(speaker="nobody"))
+    assert "known: nano" in runner.execute(nano, t)[0].error

@@ -1,0 +1,236 @@
+"""Streaming against naive chunking: a run of several engines on the same texts and seeds, to one row an engine and kind of seam.
+
+Nothing is measured here that the run does not hold: arrival times, audio, and where the seams are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xttsbench import store, table
+from xttsbench.metrics.exactness import exactness
+from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
+from xttsbench.record import NAN, Record
+from xttsbench.spec import ONE_CHUNK
+from xttsbench.stats import median_interval
+
+TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
+WORDS = {
+    "click": ("clicks", ""),
+    "level_step_db": ("level steps", " dB"),
+    "level_dip_db": ("level dips", " dB"),
+    "spectrum_step_db": ("spectrum steps", " dB"),
+    "pitch_step_cents": ("pitch steps", " cents"),
+    "pause_s": ("pauses", " s"),
+    "pause_ratio": ("pauses against its own", "x"),
+    "rate_step_octaves": ("rate steps", " octaves"),
+}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One record with its audio, its seams and their measures; `measures` is None without a seam."""
+
+    record: Record
+    audio: np.ndarray[Any, np.dtype[np.float32]]
+    seams: pd.DataFrame
+    measures: SeamMeasures | None
+
+
+def variant(record: Record) -> str:
+    """Return what tells one contender from another: the engine, and for naive its join."""
+    t = record.trial
+    return f"naive/{t.settings.join}" if t.engine == "naive" else t.engine
+
+
+def is_reference(record: Record) -> bool:
+    """Return whether a streaming record came in one chunk a sentence: the whole decode that others are held against."""
+    t = record.trial
+    return t.engine in ("stock", "seamless") and t.settings.stream_chunk_size == ONE_CHUNK
+
+
+def hear(folder: Path, records: Iterable[Record], *, seed: int = 0) -> list[Heard]:
+    """Read the audio of timed records that kept it, and measure every seam and its controls."""
+    out = []
+    for r in records:
+        if r.status != "ok" or r.trial.phase != "timed" or not r.audio:
+            continue
+        audio = store.read_audio(folder, r)
+        seams = table.seams([r])
+        inside = seams[(seams["sample"] > 0) & (seams["sample"] < len(audio))]
+        measures = None
+        if len(inside) and not is_reference(r):
+            measures = measure_seams(
+                audio,
+                inside["sample"].to_numpy(),
+                sample_rate=r.sample_rate,
+                overlap_samples=inside["overlap_samples"].to_numpy(),
+                seed=seed,
+            )
+        out.append(Heard(r, audio, inside.reset_index(drop=True), measures))
+    return out
+
+
+def compare(heard: list[Heard]) -> pd.DataFrame:
+    """Return a row a contender and kind of seam ('chunk', 'sentence', or '-' where it has none).
+
+    Columns: variant, kind, n (utterances), times with `_lo` and `_hi`, seams; for each metric its median at seams, the
+    excess over controls with interval, p (Holm-corrected over the row's metrics), effect and audible share with interval;
+    snr_db and worst_seam_snr_db against the whole decode of the same tokens. Undefined is NaN.
+    """
+    references = {_pair(h.record): h for h in heard if is_reference(h.record)}
+    rows = []
+    contenders = [h for h in heard if not is_reference(h.record)]
+    for name in dict.fromkeys(variant(h.record) for h in contenders):
+        mine = [h for h in contenders if variant(h.record) == name]
+        figures = table.trials([h.record for h in mine])
+        base: dict[str, Any] = {"variant": name, "n": len(mine)}
+        for time in TIMES:
+            base[time], base[f"{time}_lo"], base[f"{time}_hi"] = median_interval(figures[time].to_numpy(dtype=float))
+        base |= _exact(mine, references)
+        measured = [h for h in mine if h.measures is not None]
+        kinds = [k for k in ("chunk", "sentence") if any((h.seams["kind"] == k).any() for h in measured)]
+        for kind in kinds or ["-"]:
+            rows.append({**base, "kind": kind, **(_judged(measured, kind) if kinds else {"seams": 0})})
+    return pd.DataFrame(rows)
+
+
+def verdict(row: pd.Series, *, kind: str) -> str:
+    """Return one sentence: what is heard more at these seams than elsewhere, or that no difference was found."""
+    if kind == "-":
+        return "no seam"
+    if row["seams"] < 6:
+        return f"only {int(row['seams'])} seams: too few for an interval"
+    found = []
+    for metric, (word, unit) in WORDS.items():
+        low, p = row.get(f"{metric}_excess_lo", NAN), row.get(f"{metric}_p", NAN)
+        if low > 0 and p < 0.05:
+            found.append(
+                f"{word} {row[f'{metric}_excess']:+.3g}{unit} [{low:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls"
+                f" ({row[f'{metric}_audible_share']:.0%} audible)"
+            )
+    if found:
+        return "; ".join(found)
+    if not any(math.isfinite(row.get(f"{metric}_excess_lo", NAN)) for metric in WORDS):
+        heard = (
+            f"; its pauses last {row['pause_s']:.2f} s, {row['pause_ratio']:.1f} times its own"
+            if row["pause_s"] > 0
+            else ""
+        )
+        return f"not judged: nothing in this audio is like these seams{heard}"
+    return "no difference found between seams and controls"
+
+
+def notes(heard: list[Heard]) -> list[str]:
+    """Return what a reader must know of what could not be compared."""
+    out = []
+    for text in {h.record.trial.text.name: h for h in heard if h.record.trial.engine == "naive" and not len(h.seams)}:
+        out.append(f"text {text!r} is a single sentence: naive chunking has no seam in it")
+    short = [h for h in heard if len(h.audio) < h.record.sample_rate // 2]
+    if short:
+        out.append(f"{len(short)} utterances are shorter than 0.5 s: too short for the windows of most seam metrics")
+    silent = [m for m in METRICS if not any(h.measures and np.isfinite(h.measures.at_seams[m]).any() for h in heard)]
+    if silent and any(h.measures for h in heard):
+        out.append(f"undefined at every seam: {', '.join(silent)}")
+    return out
+
+
+def worst_seams(heard: list[Heard], *, most: int = 6) -> list[tuple[Heard, int, str]]:
+    """Return up to `most` seams that exceed their own controls by most in any metric, with the metric's name.
+
+    Exceeding is counted in units of the controls' spread (median absolute deviation), so that metrics compare.
+    """
+    found = []
+    for h in heard:
+        if h.measures is None:
+            continue
+        for metric, values in h.measures.at_seams.items():
+            control = np.abs(h.measures.at_controls[metric])
+            control = control[np.isfinite(control)]
+            if len(control) < 10:
+                continue
+            spread = 1.4826 * np.median(np.abs(control - np.median(control)))
+            if spread > 0:
+                scores = (np.abs(values) - np.median(control)) / spread
+                found += [(float(s), h, k, metric) for k, s in enumerate(scores) if np.isfinite(s)]
+    found.sort(key=lambda item: -item[0])
+    seen: set[tuple[str, int]] = set()
+    out = []
+    for _, h, k, metric in found:
+        if (h.record.trial.id, k) not in seen:
+            seen.add((h.record.trial.id, k))
+            out.append((h, k, metric))
+    return out[:most]
+
+
+def _pair(record: Record) -> tuple[Any, ...]:
+    t = record.trial
+    return t.engine, t.config, t.text, t.voice, t.seed
+
+
+def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[str, float]:
+    """Hold each record against the one-chunk decode of the same tokens; NaN where there is none of equal tokens."""
+    overall, worst = [], []
+    for h in mine:
+        whole = references.get(_pair(h.record))
+        if whole is None or not len(h.seams) or h.record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+            continue
+        got = exactness(
+            h.audio,
+            whole.audio,
+            h.seams["sample"].to_numpy(),
+            sample_rate=h.record.sample_rate,
+            overlap_samples=h.seams["overlap_samples"].to_numpy(),
+        )
+        overall.append(got.snr_db)
+        worst.append(np.nanmin(got.seam_snr_db) if np.isfinite(got.seam_snr_db).any() else NAN)
+    return {
+        "snr_db": float(np.median(overall)) if overall else NAN,
+        "worst_seam_snr_db": float(np.nanmin(worst)) if np.isfinite(worst).any() else NAN,
+    }
+
+
+def _judged(measured: list[Heard], kind: str) -> dict[str, float]:
+    pooled = pool([h.measures for h in measured if h.measures is not None])
+    which = np.concatenate([(h.seams["kind"] == kind).to_numpy() for h in measured])
+    row: dict[str, float] = {"seams": int(which.sum())}
+    p_values = {}
+    for metric in METRICS:
+        e = judge(pooled, metric, which=which)
+        row |= {
+            metric: e.seam_median,
+            f"{metric}_control": e.control_median,
+            f"{metric}_excess": e.excess,
+            f"{metric}_excess_lo": e.low,
+            f"{metric}_excess_hi": e.high,
+            f"{metric}_effect": e.effect,
+            f"{metric}_audible_share": e.audible_share,
+            f"{metric}_audible_share_lo": e.share_low,
+            f"{metric}_audible_share_hi": e.share_high,
+        }
+        p_values[metric] = e.p_value
+    return row | {f"{metric}_p": p for metric, p in holm(p_values).items()}
+
+
+def holm(p_values: dict[str, float]) -> dict[str, float]:
+    """Return p-values corrected for their number by Holm's step-down (Scand. J. Statistics 6, 1979); NaN stays NaN.
+
+    Examples
+    --------
+    >>> {k: round(v, 3) for k, v in holm({"a": 0.01, "b": 0.04, "c": 0.03}).items()}
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    known = sorted((p, name) for name, p in p_values.items() if math.isfinite(p))
+    out: dict[str, float] = {}
+    highest = 0.0
+    for rank, (p, name) in enumerate(known):
+        highest = max(highest, min(1.0, p * (len(known) - rank)))
+        out[name] = highest
+    return out | {name: NAN for name, p in p_values.items() if not math.isfinite(p)}

@@ -1,0 +1,151 @@
+"""A comparison for people: two tables, a verdict a row, a figure, and the clips around the worst seams."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile as sf
+
+from xttsbench import comparison, store, table
+from xttsbench.comparison import WORDS, Heard
+from xttsbench.showing import interval
+
+CLIP_S = 0.5
+SHORT = {
+    "click": "click",
+    "level_step_db": "level",
+    "level_dip_db": "dip",
+    "spectrum_step_db": "spectrum",
+    "pitch_step_cents": "pitch",
+    "pause_s": "pause",
+    "rate_step_octaves": "rate",
+}
+
+
+def show_comparison(folder: Path) -> int:
+    """Print a comparison; write compare.csv, compare.png and clips/ into its run. 1 if under two contenders succeeded."""
+    meta = store.read_meta(folder)
+    records = list(store.read(folder))
+    heard = comparison.hear(folder, records)
+    rows = comparison.compare(heard)
+    store.write_text(folder / "compare.csv", rows.to_csv(index=False))
+    for error, count in table.trials(records).query("status != 'ok'")["error"].value_counts().items():
+        print(f"careful: {count} of {len(records)} trials failed: {error}")
+    if len(rows):
+        once = rows.drop_duplicates("variant")
+        print("\nhow soon and how fast: median [95 % bootstrap interval]")
+        print(_times(once).to_string(index=False))
+        seams = rows[rows["kind"] != "-"]
+        if len(seams):
+            print("\nseams: share beyond the 99th percentile of their controls (1 % is what chance gives), and medians")
+            print(_seams(seams).to_string(index=False))
+        print("\nverdict")
+        for _, row in rows.iterrows():
+            where = "" if row["kind"] == "-" else f", {row['kind']} seams"
+            print(f"  {row['variant']}{where}: {comparison.verdict(row, kind=row['kind'])}")
+    for note in [*comparison.notes(heard), meta["model"].get("note", "")]:
+        if note:
+            print(f"note: {note}")
+    clips = _clips(folder, comparison.worst_seams(heard))
+    figure = _figure(folder, heard, note=_corner(meta))
+    print(
+        f"\n{folder / 'compare.csv'}"
+        + (f", {figure}" if figure else "")
+        + (f", {len(clips)} clips in {folder / 'clips'}" if clips else "")
+    )
+    return 0 if len(rows) and rows["variant"].nunique() > 1 else 1
+
+
+def _times(rows: pd.DataFrame) -> pd.DataFrame:
+    shown = rows[["variant", "n"]].copy()
+    columns = (
+        ("ttfc_s", "ttfc ms", 1000, 0),
+        ("safe_start_s", "safe start ms", 1000, 0),
+        ("rtf", "rtf", 1, 3),
+        ("audio_s", "audio s", 1, 2),
+    )
+    for metric, title, scale, digits in columns:
+        shown[title] = [interval(r, metric, scale, digits) for _, r in rows.iterrows()]
+    return shown
+
+
+def _seams(rows: pd.DataFrame) -> pd.DataFrame:
+    shown = rows[["variant", "kind", "seams"]].copy()
+    for metric, title in SHORT.items():
+        shown[title] = [_percent(v) for v in rows[f"{metric}_audible_share"]]
+    shown["pause s"] = [_number(v, 2) for v in rows["pause_s"]]
+    shown["x own pause"] = [_number(v, 1) for v in rows["pause_ratio"]]
+    shown["pitch cents"] = [_number(v, 0) for v in rows["pitch_step_cents"]]
+    shown["SNR dB"] = [_number(v, 1) for v in rows["snr_db"]]
+    shown["worst seam dB"] = [_number(v, 1) for v in rows["worst_seam_snr_db"]]
+    return shown
+
+
+def _percent(value: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.0%}"
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _clips(folder: Path, worst: list[tuple[Heard, int, str]]) -> list[Path]:
+    """Write half a second to each side of the worst seams, with and without what is at the seam's name in the file name."""
+    out = []
+    for number, (h, k, metric) in enumerate(worst, 1):
+        rate = h.record.sample_rate
+        at = int(h.seams["sample"][k])
+        end = at + int(h.seams["overlap_samples"][k])
+        clip = h.audio[max(0, at - int(CLIP_S * rate)) : end + int(CLIP_S * rate)]
+        name = comparison.variant(h.record).replace("/", "-")
+        path = folder / "clips" / f"{number}-{name}-{h.seams['kind'][k]}-seam-{WORDS[metric][0].replace(' ', '-')}.wav"
+        path.parent.mkdir(exist_ok=True)
+        sf.write(str(path), np.clip(clip, -1, 1), rate, subtype="PCM_24")
+        out.append(path)
+    return out
+
+
+def _corner(meta: dict[str, object]) -> str:
+    sweep, machine = meta["sweep"], meta["machine"]
+    assert isinstance(sweep, dict) and isinstance(machine, dict)
+    config = sweep["configs"][0]
+    where = machine["gpu"] if config["device"] == "cuda" else machine["cpu"]
+    noise = "; random weights: sound is noise" if config["model"] == "random" else ""
+    return f"{config['model']} on {where}{noise}"
+
+
+def _figure(folder: Path, heard: list[Heard], *, note: str) -> Path | None:
+    """Draw waveform, spectrogram and F0 of one utterance a contender, the first text and seed, with seams and controls."""
+    contenders = [h for h in heard if not comparison.is_reference(h.record)]
+    if not contenders:
+        return None
+    from matplotlib.figure import Figure
+
+    from xttsbench import plot
+
+    first = contenders[0].record.trial
+    same = [h for h in contenders if (h.record.trial.text, h.record.trial.seed) == (first.text, first.seed)]
+    columns = list({comparison.variant(h.record): h for h in same}.values())
+    figure = Figure(figsize=(4.2 * len(columns), 7.5), layout="constrained")
+    axes = figure.subplots(3, len(columns), squeeze=False, sharex="col")
+    for column, h in zip(axes.T, columns, strict=True):
+        rate = h.record.sample_rate
+        marks = {
+            "sample_rate": rate,
+            "seams": h.seams["sample"].tolist(),
+            "controls": h.measures.controls.positions[::4].tolist() if h.measures else [],
+        }
+        for ax, draw in zip(column, (plot.waveform, plot.spectrogram, plot.pitch), strict=True):
+            draw(ax, h.audio, **marks)
+            ax.label_outer()
+        column[0].set_title(f"{comparison.variant(h.record)} ({len(h.seams)} seams)")
+        column[0].set_ylim(-1, 1)
+    figure.suptitle(
+        f"seams solid, every fourth control dotted; text {first.text.name!r}, seed {first.seed}; {note}", fontsize=10
+    )
+    path = folder / "compare.png"
+    figure.savefig(path, dpi=110)
+    return path

@@ -1,0 +1,228 @@
+"""The token loop: prefill, then one small step a token, on CUDA a graph that the host replays without waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import torch
+
+from xttsbench.engines.gpt import Weights, prefill, static_step, step
+from xttsbench.engines.sample import Knobs, choose
+from xttsbench.spec import Settings
+
+AHEAD = 8  # steps queued on the GPU before the host looks whether one of them was the stop token
+BLOCK = 256  # cache positions by which attention's span grows
+
+
+class State:
+    """All that one generation changes: cache, counters, tokens and latents so far. The seam for batching is here."""
+
+    def __init__(self, weights: Weights, capacity: int, limit: int) -> None:
+        like = weights.tokens
+        shape = (len(weights.blocks), 2, weights.heads, capacity, weights.width // weights.heads)
+        # zeros, since a masked position still enters a product, and 0 x NaN is NaN
+        self.cache = like.new_zeros(shape)
+        self.capacity, self.limit = capacity, limit
+        # one more than needed: a step run before capture writes at index 1
+        self.latents = like.new_empty((limit + 1, weights.width), dtype=torch.float32)
+        self.tokens = torch.empty(limit + 1, dtype=torch.long, device=like.device)
+        self.token = torch.zeros(1, dtype=torch.long, device=like.device)
+        self.index = torch.zeros_like(self.token)
+        self.length = torch.zeros_like(self.token)
+        self.seen = torch.zeros(1, weights.tokens.shape[0], dtype=torch.bool, device=like.device)
+        self.knobs = Knobs.empty(like.device)
+        self.graphs: dict[tuple[int, bool], Any] = {}
+        self.host = torch.empty(limit, dtype=torch.long, pin_memory=like.is_cuda)
+
+
+class TokenLoop:
+    """Generates audio tokens and their latents over the loaded weights.
+
+    Parameters
+    ----------
+    weights
+        From `gpt.weights_of`.
+    start, stop
+        Ids of the audio start and stop tokens.
+    static
+        Steps of fixed shape over fixed buffers, as a graph needs; runs anywhere. False slices the cache instead,
+        which is faster on a CPU.
+    graph
+        Capture the static step as a CUDA graph.
+    compile
+        A mode of `spec.COMPILE_MODES`: what the static step is compiled with.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        start: int,
+        stop: int,
+        static: bool = False,
+        graph: bool = False,
+        compile: str = "none",
+    ) -> None:
+        self.weights = weights
+        self.start, self.stop = start, stop
+        self.static = static or graph
+        self.graph = graph
+        self.warmup_s = 0.0
+        self._static_step: Callable[..., torch.Tensor] = compiled(static_step, compile)
+        self._idle: list[State] = []
+        self._pool = torch.cuda.graph_pool_handle() if graph else None
+
+    @torch.inference_mode()
+    def run(
+        self,
+        prefix: torch.Tensor,
+        settings: Settings,
+        *,
+        limit: int,
+        sizes: Iterator[int],
+        stage: Callable[[str], None] = lambda name: None,
+    ) -> Generator[tuple[torch.Tensor, bool]]:
+        """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
+
+        It ends with the stop token, whose latent is among them as in `inference_stream`, or after `limit` tokens.
+        With `graph` the latents are views of a buffer that the next generation overwrites.
+        """
+        state = self._take(prefix.shape[0] + limit, limit)
+        try:
+            self._begin(state, prefix, settings)
+            stage("token_loop")
+            for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes):
+                yield latents, final
+                stage("token_loop")
+        finally:
+            if self.graph:
+                self._idle.append(state)
+
+    def _take(self, positions: int, limit: int) -> State:
+        for state in self._idle:
+            if state.capacity >= positions and state.limit >= limit:
+                self._idle.remove(state)
+                return state
+        self._idle.clear()
+        capacity = -(-positions // BLOCK) * BLOCK if self.static else positions
+        return State(self.weights, capacity, limit)
+
+    def _begin(self, state: State, prefix: torch.Tensor, settings: Settings) -> None:
+        greedy = not settings.do_sample
+        state.knobs.set(settings, state.seen.shape[1])
+        if self.graph:
+            for span in range(BLOCK, state.capacity + 1, BLOCK):
+                if span > prefix.shape[0] and (span, greedy) not in state.graphs:
+                    state.graphs[span, greedy] = self._captured(state, span, greedy)
+        state.index.zero_()
+        state.length.fill_(prefix.shape[0])
+        state.seen.zero_()
+        # the placeholder ids that transformers sees in place of the prefix
+        state.seen[:, min(1, state.seen.shape[1] - 1)] = True
+        state.seen[:, self.start] = True
+        latent = prefill(self.weights, prefix.to(self.weights.tokens.dtype), state.cache)
+        self._sample(state, latent, greedy)
+
+    def _sample(self, state: State, latent: torch.Tensor, greedy: bool) -> None:
+        token = choose(self.weights.head(latent).float(), state.seen, state.knobs, greedy=greedy)
+        state.latents.index_copy_(0, state.index, latent.float())
+        state.tokens.index_copy_(0, state.index, token)
+        state.token.copy_(token)
+        state.seen.scatter_(1, token[None], True)
+
+    def _advance(self, state: State, span: int, greedy: bool) -> None:
+        state.index.add_(1)
+        latent = self._static_step(self.weights, state.token, state.index, state.length, state.cache, span)
+        state.length.add_(1)
+        self._sample(state, latent, greedy)
+
+    def _captured(self, state: State, span: int, greedy: bool) -> Any:
+        begun = time.perf_counter()
+        random = torch.cuda.get_rng_state(state.cache.device)
+        side = torch.cuda.Stream(state.cache.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                state.index.zero_()
+                state.length.zero_()
+                self._advance(state, span, greedy)
+        torch.cuda.current_stream().wait_stream(side)
+        state.index.zero_()
+        state.length.zero_()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            self._advance(state, span, greedy)
+        torch.cuda.synchronize(state.cache.device)
+        torch.cuda.set_rng_state(random, state.cache.device)
+        self.warmup_s += time.perf_counter() - begun
+        return graph
+
+    def _launch(self, state: State, index: int, position: int, greedy: bool) -> None:
+        if not self.static:
+            latent = step(self.weights, state.token, index, position, state.cache)
+            state.index.fill_(index)
+            self._sample(state, latent, greedy)
+            return
+        span = -(-(position + 1) // BLOCK) * BLOCK
+        if self.graph:
+            state.graphs[span, greedy].replay()
+        else:
+            self._advance(state, span, greedy)
+
+    def _chunks(
+        self, state: State, prefix: int, settings: Settings, limit: int, sizes: Iterator[int]
+    ) -> Iterator[tuple[torch.Tensor, bool]]:
+        look = Lookout(state, self.stop)
+        launched, given = 1, 0
+        look.watch(0)
+        while True:
+            goal = min(given + next(sizes), limit)
+            while not look.ended and look.checked < goal:
+                if launched < goal:
+                    self._launch(state, launched, prefix + launched - 1, not settings.do_sample)
+                    look.watch(launched)
+                    launched += 1
+                look.check(behind=AHEAD if launched < goal else 0)
+            final = look.ended or look.checked >= limit
+            yield state.latents[given : look.checked], final
+            if final:
+                return
+            given = look.checked
+
+
+class Lookout:
+    """Sees on the host which token was the stop token, some steps after the GPU made it."""
+
+    def __init__(self, state: State, stop: int) -> None:
+        self.state, self.stop = state, stop
+        self.checked, self.ended = 0, False
+        self._events: list[torch.cuda.Event] = []
+        self._watched = 0
+
+    def watch(self, index: int) -> None:
+        """Send token `index` to the host; on CUDA without waiting for it."""
+        self.state.host[index : index + 1].copy_(self.state.tokens[index : index + 1], non_blocking=True)
+        if self.state.tokens.is_cuda:
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            self._events.append(event)
+        self._watched = index + 1
+
+    def check(self, *, behind: int) -> None:
+        """Look at all watched tokens but the last `behind`, waiting for them, up to the stop token."""
+        while not self.ended and self.checked < self._watched - (behind if self._events else 0):
+            if self._events:
+                self._events[self.checked].synchronize()
+            self.ended = int(self.state.host[self.checked]) == self.stop
+            self.checked += 1
+
+
+def compiled(function: Callable[..., torch.Tensor], mode: str) -> Callable[..., torch.Tensor]:
+    """Return `function` compiled with inductor; CUDA graphs are left to the token loop, which captures its own."""
+    if mode == "none":
+        return function
+    plain = "max-autotune-no-cudagraphs" if mode == "max-autotune" else None
+    out: Callable[..., torch.Tensor] = torch.compile(function, mode=plain, dynamic=False)
+    return out

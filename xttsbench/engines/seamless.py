@@ -1,0 +1,177 @@
+"""Streaming without joins: a fast token loop, and a vocoder that decodes each frame once, with its whole context."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import torch
+
+from xttsbench.engines import Piece
+from xttsbench.engines.decode import TokenLoop
+from xttsbench.engines.gpt import prefix_of, weights_of
+from xttsbench.engines.window import Vocoder, Window
+from xttsbench.spec import COMPILE_MODES, PRECISIONS, Settings, unknown
+
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Seamless:
+    """An engine over a loaded `Xtts`: same weights, same settings, same tokens as its `inference_stream`.
+
+    The audio equals one decode of all latents of a sentence, whatever the chunks. `do_sample=False` is truly greedy
+    here: the likeliest token after the repetition penalty, nothing drawn. The model is read, never changed.
+
+    Parameters
+    ----------
+    xtts
+        A loaded `TTS.tts.models.xtts.Xtts` in fp32, in the state that `load_checkpoint(eval=True)` leaves it in.
+    precision
+        fp32 is without TF32, also in the convolutions, where torch allows it by default. bf16 and fp16 keep a copy
+        of GPT and vocoder in that type.
+    cuda_graph
+        Capture the token step as a CUDA graph; None does so on CUDA.
+    compile
+        A mode of torch.compile for the token step.
+
+    Attributes
+    ----------
+    warmup_s
+        Seconds spent so far on compiling and capturing, all at first use.
+
+    Raises
+    ------
+    ValueError
+        For an unknown precision or mode, one that the device can't do, or a model whose layers aren't known.
+    """
+
+    def __init__(
+        self, xtts: Any, *, precision: str = "fp32", cuda_graph: bool | None = None, compile: str = "none"
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
+        if compile not in COMPILE_MODES:
+            raise unknown("compile", compile, COMPILE_MODES)
+        cuda = xtts.device.type == "cuda"
+        if not cuda and (cuda_graph or precision == "tf32"):
+            what = "cuda_graph=True" if cuda_graph else "precision 'tf32'"
+            raise ValueError(f"{what} needs a CUDA device, but the model is on {xtts.device}; leave it out.")
+        self.xtts = xtts
+        self.precision = precision
+        dtype = DTYPES[precision]
+        self._vocoder = Vocoder(xtts.hifigan_decoder, dtype)
+        self._loop = TokenLoop(
+            weights_of(xtts.gpt, dtype),
+            start=xtts.gpt.start_audio_token,
+            stop=xtts.gpt.stop_audio_token,
+            static=cuda or compile != "none",
+            graph=cuda if cuda_graph is None else cuda_graph,
+            compile=compile,
+        )
+
+    @property
+    def warmup_s(self) -> float:
+        return self._loop.warmup_s
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        text: str,
+        settings: Settings,
+        *,
+        gpt_cond_latent: torch.Tensor,
+        speaker_embedding: torch.Tensor,
+        stage: Callable[[str], None] = lambda name: None,
+    ) -> Iterator[Piece]:
+        """Yield the speech of `text` in pieces, as soon as each is certain.
+
+        Parameters
+        ----------
+        text
+            Split as in `inference_stream` if `enable_text_splitting`: each sentence is a generation of its own.
+        settings
+            `stream_chunk_size`, `first_chunk_size` and `chunk_growth` say when the vocoder runs; it holds back the
+            context that it lacks, 13 frames of 256 samples for XTTSv2, until the next piece.
+        gpt_cond_latent, speaker_embedding
+            From `Xtts.get_conditioning_latents`, (1, p, width) and (1, d, 1).
+        stage
+            Told the name of each stage as it begins: text, prefill, token_loop, vocoder, other.
+
+        Yields
+        ------
+        Piece
+            Never empty. Random numbers come from torch's generator: seed it before the call.
+
+        Raises
+        ------
+        ValueError
+            If a sentence has more text tokens than the model takes.
+        """
+        language = settings.language.split("-")[0]
+        made = 0
+        for number, sentence in enumerate(self._sentences(text, language, split=settings.enable_text_splitting)):
+            stage("text")
+            ids = self._encode(sentence, language)
+            # read after encoding: a tokenizer may have set it for this sentence
+            limit = self.xtts.gpt.max_gen_mel_tokens
+            stage("prefill")
+            prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
+            window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
+            sizes = chunk_sizes(settings)
+            with closing(self._loop.run(prefix, settings, limit=limit, sizes=sizes, stage=stage)) as chunks:
+                final = False
+                while not final:
+                    with numerics(self.xtts.device, tf32=self.precision == "tf32"):
+                        latents, final = next(chunks)
+                        stage("vocoder")
+                        audio = window.push(latents, final=final)
+                    stage("other")
+                    made += latents.shape[0]
+                    if audio.numel():
+                        yield Piece(audio, number, made)
+
+    def _sentences(self, text: str, language: str, *, split: bool) -> list[str]:
+        from TTS.tts.layers.xtts.tokenizer import split_sentence
+
+        pieces = split_sentence(text, language, self.xtts.tokenizer.char_limits[language]) if split else [text]
+        return [piece.strip().lower() for piece in pieces]
+
+    def _encode(self, sentence: str, language: str) -> torch.Tensor:
+        tokens = self.xtts.tokenizer.encode(sentence, lang=language)
+        most = self.xtts.args.gpt_max_text_tokens - 1
+        if len(tokens) > most:
+            raise ValueError(
+                f"a sentence has {len(tokens)} text tokens, the model takes {most}; "
+                "shorten it or set enable_text_splitting."
+            )
+        return torch.tensor([tokens], dtype=torch.int32, device=self.xtts.device)
+
+
+def chunk_sizes(settings: Settings) -> Iterator[int]:
+    """Yield the number of tokens in each chunk: `first_chunk_size` growing by `chunk_growth` up to `stream_chunk_size`.
+
+    >>> from itertools import islice
+    >>> list(islice(chunk_sizes(Settings(first_chunk_size=5, chunk_growth=1.5)), 6))
+    [5, 8, 12, 18, 20, 20]
+    """
+    last = settings.stream_chunk_size
+    size = settings.first_chunk_size or last
+    while True:
+        yield size
+        grown = math.ceil(size * settings.chunk_growth)
+        size = min(grown, last) if settings.chunk_growth > 1 and size < last else last
+
+
+@contextmanager
+def numerics(device: torch.device, *, tf32: bool) -> Iterator[None]:
+    """Allow or forbid TF32 inside, and switch the caller's autocast off; all comes back as it was on leaving."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = tf32
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

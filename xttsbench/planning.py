@@ -1,0 +1,143 @@
+"""Options to a sweep: a preset or an earlier run first, then what was given."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from xttsbench import store
+from xttsbench import texts as text_sources
+from xttsbench.presets import PRESETS
+from xttsbench.spec import ENGINES, JOINS, ONE_CHUNK, SETTINGS, EngineConfig, Sweep, VoiceSpec, unknown
+
+
+def settings_given(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were on the command line, by name."""
+    return {name: getattr(args, name) for name in SETTINGS if getattr(args, name, None) is not None}
+
+
+def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
+    """Turn options into a sweep: preset or earlier run first, then what was given; and say which model it is."""
+    given = settings_given(args)
+    if args.like:
+        base = Sweep.from_json(store.read_meta(Path(args.like))["sweep"])
+        if args.preset:
+            raise ValueError("--like and --preset both say what to run; give one of them.")
+    else:
+        base = from_preset(args.preset or ("quick" if _device(args) == "cpu" else "latency"))
+    model, said = resolve_model(args.model or (base.configs[0].model if args.like else "auto"), args.accept_cpml)
+    configs = _configs(args, model, base.configs)
+    changes: dict[str, Any] = {"configs": configs, "grid": {**base.grid, **{k: tuple(v) for k, v in given.items()}}}
+    if args.engines:
+        changes["engines"] = tuple(dict.fromkeys(args.engines))
+    languages = tuple(args.languages or ("en",))
+    if args.texts_file and (args.texts or (args.languages and len(languages) > 1)):
+        raise ValueError(
+            "--texts-file brings its own texts; leave out --texts, and give at most one of --languages for plain lines."
+        )
+    if args.texts_file:
+        changes["texts"] = text_sources.from_file(args.texts_file, language=languages[0])
+    elif args.texts or args.languages:
+        names = tuple(args.texts or dict.fromkeys(t.name for t in base.texts))
+        if languages != ("en",) and not args.texts:
+            names = tuple(n for n in names if n != "long")
+        changes["texts"] = text_sources.shipped(names, languages)
+    if args.voice or args.speaker:
+        changes["voice"] = voice_of(args)
+    for name in ("repeats", "seed"):
+        if getattr(args, name) is not None:
+            changes[name] = getattr(args, name)
+    if args.no_stages:
+        changes["stages"] = False
+    plan = replace(base, **changes)
+    for config in plan.configs:
+        plan.cells(config)
+    return plan, said
+
+
+def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
+    """Turn the options of `compare` into a sweep: every engine once, naive with each join, and streaming engines in one chunk too."""
+    engines = tuple(dict.fromkeys(args.engines or ENGINES))
+    if len(engines) < 2:
+        raise ValueError(f"compare was given {len(engines)} engine; it takes two or more of {', '.join(ENGINES)}.")
+    model, said = resolve_model(args.model or "auto", args.accept_cpml)
+    given = settings_given(args)
+    chunk = given.pop("stream_chunk_size", SETTINGS["stream_chunk_size"].default)
+    if chunk == ONE_CHUNK:
+        raise ValueError(
+            f"stream_chunk_size {ONE_CHUNK} is the whole decode that others are held against; give a smaller one."
+        )
+    grid = {
+        "stream_chunk_size": (chunk, ONE_CHUNK),
+        "join": (given.pop("join"),) if "join" in given else JOINS,
+        "enable_text_splitting": (given.pop("enable_text_splitting", True),),
+        **{name: (value,) for name, value in given.items()},
+    }
+    if args.texts_file:
+        texts = text_sources.from_file(args.texts_file, language=args.language or "en")
+    else:
+        texts = text_sources.shipped(tuple(args.texts or ("medium",)), (grid.pop("language", ("en",))[0],))
+    plan = Sweep(
+        configs=(EngineConfig(model=model, device=_device(args)),),
+        engines=engines,
+        grid={name: values for name, values in grid.items() if name != "language"},
+        texts=texts,
+        voice=voice_of(args),
+        repeats=args.repeats if args.repeats is not None else 4,
+        seed=args.seed,
+        stages=False,
+        preset="compare",
+    )
+    return plan, said
+
+
+def from_preset(name: str) -> Sweep:
+    """Return the sweep of a preset, still without a real model."""
+    if name not in PRESETS:
+        raise unknown("preset", name, tuple(PRESETS))
+    p = PRESETS[name]
+    return Sweep(
+        configs=(EngineConfig(model="nano"),),
+        engines=p.engines,
+        grid=dict(p.grid),
+        texts=text_sources.shipped(p.texts, ("en",)),
+        repeats=p.repeats,
+        one_at_a_time=p.one_at_a_time,
+        preset=name,
+    )
+
+
+def resolve_model(model: str, accept_cpml: bool) -> tuple[str, str]:
+    """Return the model's name and the sentence that says which it is; torch-side knowledge, so imported late."""
+    from xttsbench.models.weights import resolve
+
+    return resolve(model, accept_cpml=accept_cpml)
+
+
+def _configs(args: argparse.Namespace, model: str, base: tuple[EngineConfig, ...]) -> tuple[EngineConfig, ...]:
+    device = _device(args, base[0].device if args.like else "auto")
+    deepspeed = args.deepspeed or (args.like and base[0].deepspeed)
+    precisions = args.precision or list(dict.fromkeys(c.precision for c in base))
+    compiles = args.compile or list(dict.fromkeys(c.compile for c in base))
+    threads = args.threads or list(dict.fromkeys(c.threads for c in base))
+    return tuple(
+        EngineConfig(model=model, device=device, precision=p, compile=c, threads=t, deepspeed=bool(deepspeed))
+        for p in precisions
+        for c in compiles
+        for t in threads
+    )
+
+
+def _device(args: argparse.Namespace, otherwise: str = "auto") -> str:
+    from xttsbench.engines.session import resolve_device
+
+    return resolve_device(args.device or otherwise)
+
+
+def voice_of(args: argparse.Namespace) -> VoiceSpec:
+    """Return the voice asked for; the shipped one if none was."""
+    if args.speaker:
+        return VoiceSpec(speaker=args.speaker)
+    return VoiceSpec.from_files(args.voice) if args.voice else VoiceSpec()

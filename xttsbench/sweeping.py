@@ -1,0 +1,151 @@
+"""A sweep run from the command line: checked before anything is written, resumed, interrupted, shown."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from xttsbench import machine, runner, store
+from xttsbench.caveats import gathered
+from xttsbench.showing import duration, show_run
+from xttsbench.spec import VOICE_SETTINGS, Sweep, Trial, settings_of
+
+COMPARED = ("cpu", "gpu", "driver", "python", "versions")
+ASSUMED_RTF = {("nano", "cpu"): 0.3, ("random", "cpu"): 4.5, ("nano", "cuda"): 0.3, ("random", "cuda"): 0.4}
+
+
+def dry_run(plan: Sweep) -> int:
+    """Print every trial and an estimate of time."""
+    trials = plan.trials()
+    for t in trials:
+        settings = ", ".join(f"{k}={getattr(t.settings, k)}" for k in settings_of(t.engine) if k in plan.grid)
+        print(f"{t.id}  {t.phase:7} {t.engine:9} {t.text.language}/{t.text.name:8} seed {t.seed}  {settings}")
+    config = plan.configs[0]
+    rtf = ASSUMED_RTF.get((config.model, config.device), ASSUMED_RTF["random", config.device])
+    seconds = sum(len(t.text.text) for t in trials) / 14 * rtf
+    print(
+        f"{len(trials)} trials; roughly {duration(seconds)} and the loading of {len(plan.configs)} model(s) "
+        f"(assuming 14 characters a second and rtf {rtf}; the machine at hand may differ a lot)"
+    )
+    return 0
+
+
+def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], int] = show_run) -> int:
+    """Run a resolved sweep into its folder, with a progress bar, and present what came of it."""
+    wanted = plan.trials()
+    folder = Path(args.resume) if args.resume else Path(args.out) if args.out else default_folder(plan)
+    there = {r.trial.id for r in store.read(folder)} if args.resume else set()
+    todo = [t for t in wanted if t.id not in there]
+    if not todo:
+        print("nothing left to run")
+        return present(folder)
+    if not args.resume:
+        _must_be_free(folder)
+    session = runner.open_session(todo[0].config, accept_cpml=args.accept_cpml)
+    described = dict(session.describe())
+    check_before(session, todo)
+    for sentences in gathered(wanted, char_limits=described["char_limits"]).values():
+        for sentence in sentences[:3]:
+            print(f"note: {sentence}")
+        if len(sentences) > 3:
+            print(f"note: ... and {len(sentences) - 3} more like it")
+    meta = {"sweep": plan.to_json(), "machine": machine.fingerprint(), "model": described, "command": _command()}
+    if args.resume:
+        _must_match(store.read_meta(folder), meta, folder)
+        run = store.Run.resume(folder)
+    else:
+        run = store.Run.create(folder, meta)
+    bar = tqdm(total=len(todo), unit="trial", dynamic_ncols=True)
+    interrupted = ""
+    try:
+        with run, bar:
+            steps = runner.run(
+                plan,
+                run,
+                first=session,
+                accept_cpml=args.accept_cpml,
+                keep_audio=not args.no_audio,
+                max_seconds=args.max_seconds if args.max_seconds is not None else math.inf,
+            )
+            for step in steps:
+                bar.update()
+                t = step.record.trial
+                bar.set_postfix_str(f"{t.engine} {t.text.name} {t.phase}, {duration(step.left_s)} left", refresh=False)
+                if step.record.status != "ok" and t.phase == "timed":
+                    bar.write(f"failed: {t.engine} {t.text.name}: {step.record.error}", file=sys.stderr)
+            if bar.n < len(todo):
+                interrupted = f"stopped after --max-seconds with {len(todo) - bar.n} trials to go"
+    except KeyboardInterrupt:
+        interrupted = "interrupted"
+    except OSError as error:
+        print(
+            f"xttsbench: the run could not be written ({error.strerror or error}); what was there before is whole.",
+            file=sys.stderr,
+        )
+        print(f"xttsbench: make room and go on with: python -m xttsbench sweep --resume {folder}", file=sys.stderr)
+        return 1
+    code = present(folder)
+    if interrupted:
+        print(f"{interrupted}; go on with: python -m xttsbench sweep --resume {folder}")
+        return 130 if interrupted == "interrupted" else code
+    return code
+
+
+def _must_be_free(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}."
+        )
+    parent = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"can't write to {str(parent)!r}; choose another place with --out.")
+
+
+def check_before(session: Any, trials: Iterable[Trial]) -> None:
+    """Refuse before anything is written what no trial could do: a language the model lacks, a voice that can't be read."""
+    languages = session.languages()
+    seen = set()
+    for t in trials:
+        if t.text.language not in languages:
+            raise ValueError(
+                f"text {t.text.name!r} is in {t.text.language!r}, but this model speaks {', '.join(languages)}; "
+                "choose other texts or another --model."
+            )
+        key = tuple(getattr(t.settings, name) for name in VOICE_SETTINGS)
+        if key not in seen:
+            seen.add(key)
+            session.voice(t)
+
+
+def _must_match(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    differ = [
+        f"{name} {then['machine'].get(name)!r} then, {now['machine'].get(name)!r} now"
+        for name in COMPARED
+        if then["machine"].get(name) != now["machine"].get(name)
+    ]
+    if then["model"]["weights_sha256"] != now["model"]["weights_sha256"]:
+        differ.append("other weights")
+    if differ:
+        raise ValueError(
+            f"{str(folder)!r} was begun under other conditions ({'; '.join(differ)}), and unlike runs are not mixed; "
+            f"start a new one with --like {folder}."
+        )
+
+
+def default_folder(plan: Sweep) -> Path:
+    """Return results/<date>-<preset>-<model>, with a number behind it if that is taken."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("results") / f"{stamp}-{plan.preset or 'sweep'}-{Path(plan.configs[0].model).name}"
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "xttsbench", *sys.argv[1:]])
