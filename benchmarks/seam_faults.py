@@ -44,6 +44,7 @@ def load(path: Path, *, sample_rate: int = 0, name: str = "") -> Recording:
 
 
 def recording(name: str, audio: Floats, rate: int, wanted: int) -> Recording:
+    """Return samples at a wanted rate, with the RMS of their speech."""
     from math import gcd
 
     from scipy.signal import resample_poly
@@ -77,6 +78,7 @@ def shipped(*, native: bool = True) -> dict[str, list[Recording]]:
 
 
 def halves(whole: Recording) -> tuple[Recording, Recording]:
+    """Cut a recording in its middle."""
     middle = len(whole.audio) // 2
     first, second = (
         Recording(

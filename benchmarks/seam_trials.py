@@ -75,6 +75,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Detection:
+    """One case over all its sizes: the smallest that is found, and whether the median rises with size (Spearman)."""
+
     case: Case
     cells: tuple[Cell, ...]
     clean_median: float

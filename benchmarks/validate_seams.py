@@ -188,6 +188,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Run what was asked for, store every figure, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--recordings", type=Path, nargs="*", default=[], help="your own speech files, reported beside ours"

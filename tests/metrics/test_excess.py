@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from xttsbench.metrics.excess import excess_over_control, upper_quantile
 
 

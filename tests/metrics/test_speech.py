@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from xttsbench.metrics import speech
 
 RATE = 24000

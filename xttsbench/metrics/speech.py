@@ -136,9 +136,7 @@ def voice_similarity(audio: ArrayLike, seams: ArrayLike, *, sample_rate: int, ov
     encoder = _voice_encoder() if len(r.start) else None
     pieces = [_at_model_rate(r.audio[a:b], sample_rate) for a, b in zip(starts, stops, strict=True)]
     marks = [None if p is None or encoder is None else encoder.embed_utterance(p) for p in pieces]
-    return np.array(
-        [float("nan") if a is None or b is None else float(a @ b) for a, b in pairwise(marks)]
-    )
+    return np.array([float("nan") if a is None or b is None else float(a @ b) for a, b in pairwise(marks)])
 
 
 def word_error_rate(audio: ArrayLike, text: str, *, sample_rate: int, recogniser: Recogniser | None = None) -> float:
