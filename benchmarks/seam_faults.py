@@ -44,6 +44,7 @@ def load(path: Path, *, sample_rate: int = 0, name: str = "") -> Recording:
 
 
 def recording(name: str, audio: Floats, rate: int, wanted: int) -> Recording:
+    """Return samples at a wanted rate, with the RMS of their speech."""
     from math import gcd
 
     from scipy.signal import resample_poly
@@ -77,6 +78,7 @@ def shipped(*, native: bool = True) -> dict[str, list[Recording]]:
 
 
 def halves(whole: Recording) -> tuple[Recording, Recording]:
+    """Cut a recording in its middle."""
     middle = len(whole.audio) // 2
     first, second = (
         Recording(
@@ -88,23 +90,29 @@ def halves(whole: Recording) -> tuple[Recording, Recording]:
 
 
 def places(where: str, source: Recording, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw n places: 'anywhere', 'phrase' (speech for 80 ms to both sides) or 'steady' (sustained vowels).
+    """Draw n places: 'anywhere', 'sounding', 'phrase' or 'steady'.
 
-    Steady: 25 ms windows from -50 to +50 ms are all voiced, their pitch stays within 150 cents and their level within 9 dB.
+    Anywhere: pauses included. Sounding: anywhere but in silence 50 dB under the speech, where a change of level is no fault.
+    Phrase: speech for 80 ms to both sides. Steady: a sustained vowel; 25 ms windows from -50 to +50 ms are all voiced,
+    their pitch stays within 150 cents and their level within 9 dB.
     """
     rate = source.sample_rate
     margin = round(0.6 * rate)
     grid = np.arange(margin, len(source.audio) - margin, round(0.001 * rate))
     if where != "anywhere":
         level = 10 * np.log10(moving_power(source.audio, round(0.02 * rate)) / source.rms**2 + 1e-9)
-        reach = round(0.08 * rate) // 4
+        reach = round((0.01 if where == "sounding" else 0.08) * rate) // 4
         near = np.stack([level[grid + k * reach] for k in range(-4, 5)])
-        grid = grid[near.min(axis=0) > -15]
-    if where == "steady":
-        grid = grid[[_steady(source, int(p)) for p in grid]]
-    if not len(grid):
-        return np.zeros(0, dtype=np.int64)
-    return rng.choice(grid, size=n, replace=len(grid) < n).astype(np.int64)
+        grid = grid[near.min(axis=0) > (-50 if where == "sounding" else -15)]
+    if where != "steady":
+        return rng.choice(grid, size=n, replace=len(grid) < n).astype(np.int64)
+    kept: list[int] = []
+    for p in rng.permutation(grid):
+        if len(kept) == n:
+            break
+        if _steady(source, int(p)):
+            kept.append(int(p))
+    return np.array(kept, dtype=np.int64)
 
 
 def _steady(source: Recording, at: int) -> bool:

@@ -1,21 +1,23 @@
 """Do the seam numbers mean what they say? Faults of known size in real speech; writes docs/validation.md and its figures.
 
-Run: python benchmarks/validate_seams.py [--recordings mine.wav ...]. Needs moonshine-voice, soundfile, librosa and matplotlib.
+Run: python benchmarks/validate_seams.py [--recordings mine.wav ...]. Needs the development extra.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from seam_alternatives import pause_choices, pitch_choices
 from seam_faults import Recording, load, shipped
 from seam_trials import CASES, Case, confusion, coverage, detect, exact_counts, false_alarms
 
+PARTS = ("development", "held-out", "24k", "coverage", "choices")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CLICKS = tuple(c for c in CASES if c.metric == "click" and c.fault in ("click", "step"))
 
@@ -165,7 +167,7 @@ def page(found: dict[str, Any]) -> str:
             ],
         ),
         "detection": detection_table(held, recordings=True),
-        "clicks_24k": detection_table(found["held-out at 24 kHz"], recordings=True),
+        "clicks_24k": detection_table(found["24k"], recordings=True),
         "confusion": confusion_table(held),
         "false_alarms": alarm_table(held),
         "coverage": _markdown(
@@ -176,8 +178,9 @@ def page(found: dict[str, Any]) -> str:
         "yours": "## Your recordings\n\n" + detection_table(found["yours"], recordings=True)
         if "yours" in found
         else "",
-        "n": str(found["n"]),
-        "alarms_repeats": str(found["repeats"]),
+        "n": str(held["asked"]["n"]),
+        "alarms_repeats": str(held["asked"]["repeats"]),
+        "choices": choice_tables(found["choices"]),
     }
     for name, value in parts.items():
         text = text.replace("{{" + name + "}}", value)
@@ -185,6 +188,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Run what was asked for, store every figure, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--recordings", type=Path, nargs="*", default=[], help="your own speech files, reported beside ours"
@@ -196,30 +200,51 @@ def main() -> None:
     parser.add_argument("--coverage", type=int, default=2000, help="simulated studies a population")
     parser.add_argument("--seed", type=int, default=0, help="decides places, signs and controls")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder for validation.md, validation.json and figures/")
-    parser.add_argument("--redraw", action="store_true", help="only write page and figures again from validation.json")
+    parser.add_argument(
+        "--parts", nargs="*", choices=PARTS, default=list(PARTS), help="run these, keep the rest as stored"
+    )
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     raw = args.out / "validation.json"
-    if args.redraw:
-        found = json.loads(raw.read_text(encoding="utf-8"))
-    else:
-        found = everything(args)
-        args.out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
+    for name, value in everything(args):
+        found[name] = value
         raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     figures(found["held-out"], args.out / "figures")
     (args.out / "validation.md").write_text(page(found), encoding="utf-8")
 
 
-def everything(args: argparse.Namespace) -> dict[str, Any]:
+def everything(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the figures of each part that was asked for."""
     sizes = {"n": args.n, "repeats": args.repeats, "seed": args.seed}
-    found: dict[str, Any] = dict(sizes)
     for part, sources in shipped().items():
-        found[part] = run(sources, **sizes)
-    for part, sources in shipped(native=False).items():
-        found[f"{part} at 24 kHz"] = run(sources, n=args.n, repeats=0, seed=args.seed, cases=CLICKS)
+        if part in args.parts:
+            yield part, run(sources, **sizes) | {"asked": sizes}
+    if "24k" in args.parts:
+        yield "24k", run(shipped(native=False)["held-out"], n=args.n, repeats=0, seed=args.seed, cases=CLICKS)
     if args.recordings:
-        found["yours"] = run([load(p) for p in args.recordings], **sizes)
-    found["coverage"] = coverage(repeats=args.coverage, seed=args.seed)
-    return found
+        yield "yours", run([load(p) for p in args.recordings], **sizes)
+    if "coverage" in args.parts:
+        yield "coverage", coverage(repeats=args.coverage, seed=args.seed)
+    if "choices" in args.parts:
+        sources = shipped()["development"]
+        pitch = pitch_choices(sources, n=args.n, seed=args.seed)
+        yield "choices", {"pitch": pitch, "pause": pause_choices(sources, n=args.n, seed=args.seed)}
+
+
+def choice_tables(found: dict[str, Any]) -> str:
+    """Return two Markdown tables: methods for the pitch step and for the pause, on the development part."""
+    pitch = [
+        [r["method"], f"{r['auc']:.3f}", f"{r['reads']:.0f}", _share(r["undefined"]), f"{r['ms']:.1f}"]
+        for r in found["pitch"]
+    ]
+    names = [k for k in found["pause"][0] if k != "method"]
+    pause = [[r["method"], *(f"{r[k]:.3f}" for k in names)] for r in found["pause"]]
+    return (
+        _markdown(["pitch step of 100 cents, steady", "AUC", "cents read", "undefined", "ms a place"], pitch)
+        + "\n\n"
+        + _markdown(["pause inside a phrase", *names], pause)
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def excess_over_control(
     control_seam
         Which seam each control stands for, shape (controls,).
     groups
-        Which utterance each seam comes from, shape (seams,); seams of one utterance are then drawn together.
+        Which utterance each seam comes from, shape (seams,); with six utterances or more, seams of one are drawn together,
+        with fewer one by one, as without groups.
     false_alarm
         Share of controls beyond the threshold of audibility.
     confidence
@@ -185,7 +186,8 @@ def _median_interval(
 ) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     names, member = np.unique(cluster, return_inverse=True)
-    if len(names) == len(values):
+    if len(names) == len(values) or len(names) < LEAST_SEAMS:
+        names = np.arange(len(values))
         medians = np.median(values[rng.integers(0, len(values), (resamples, len(values)))], axis=1)
     else:
         parts = [values[member == g] for g in range(len(names))]

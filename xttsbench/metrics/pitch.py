@@ -97,4 +97,4 @@ def _interval_cents(before: tuple[Floats, Floats], after: tuple[Floats, Floats])
 
 def _multiples(strength: Floats, period: Floats, likely: float) -> Floats:
     ratio = np.maximum(period / likely, likely / period)
-    return period[(strength >= POSSIBLE * strength.max()) & (np.abs(ratio - np.round(ratio)) < 0.1)]
+    return np.asarray(period[(strength >= POSSIBLE * strength.max()) & (np.abs(ratio - np.round(ratio)) < 0.1)])

@@ -96,4 +96,4 @@ def spectral_speed(audio: ArrayLike, *, sample_rate: int) -> tuple[Floats, Float
     quietest = np.lib.stride_tricks.sliding_window_view(power, 5).min(axis=1)
     loud = quietest > speech**2 * 10 ** (SPEECH_DB / 10)
     centre = (np.arange(len(speed)) + 2) * hop + window / 2
-    return centre, np.where(loud & (speed > 0), speed, np.nan)
+    return np.asarray(centre, dtype=np.float64), np.where(loud & (speed > 0), speed, np.nan)

@@ -183,11 +183,10 @@ def judge(measures: SeamMeasures, metric: str, *, which: ArrayLike | None = None
         raise ValueError(
             f"which is {mask.dtype} of shape {mask.shape}; expected one truth value a seam, shape {values.shape}."
         )
-    several = len(np.unique(measures.utterance[mask])) >= 6
     return excess_over_control(
         np.where(mask, values, np.nan),
         measures.at_controls[metric],
         measures.controls.seam,
-        groups=measures.utterance if several else None,
+        groups=measures.utterance,
         seed=seed,
     )

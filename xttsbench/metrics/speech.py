@@ -1,4 +1,4 @@
-"""What would a listener say? Predicted quality, likeness of voice between pieces, and words understood, by models from the extra `listen`.
+"""What would a listener say? Predicted quality, likeness of voice between pieces, and words understood, by models from the extras `listen` and `similarity`.
 
 Every model ships inside its wheel, so nothing is fetched. They judge whole stretches of speech, not single seams.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from xttsbench.metrics.regions import Floats, check_audio, regions
 
 MODEL_RATE = 16000
 LEAST_PIECE_S = 0.5
+EXTRA = {"resemblyzer": "similarity"}
 Recogniser = Callable[[Floats, int], str]
 
 
@@ -122,7 +124,7 @@ def voice_similarity(audio: ArrayLike, seams: ArrayLike, *, sample_rate: int, ov
     ValueError
         If audio, rate, seams or overlaps are not what `regions` expects.
     ImportError
-        If the extra `listen` is not installed.
+        If the extra `similarity` is not installed.
 
     Notes
     -----
@@ -134,9 +136,7 @@ def voice_similarity(audio: ArrayLike, seams: ArrayLike, *, sample_rate: int, ov
     encoder = _voice_encoder() if len(r.start) else None
     pieces = [_at_model_rate(r.audio[a:b], sample_rate) for a, b in zip(starts, stops, strict=True)]
     marks = [None if p is None or encoder is None else encoder.embed_utterance(p) for p in pieces]
-    return np.array(
-        [float("nan") if a is None or b is None else float(a @ b) for a, b in zip(marks, marks[1:], strict=False)]
-    )
+    return np.array([float("nan") if a is None or b is None else float(a @ b) for a, b in pairwise(marks)])
 
 
 def word_error_rate(audio: ArrayLike, text: str, *, sample_rate: int, recogniser: Recogniser | None = None) -> float:
@@ -198,11 +198,18 @@ def recognise(audio: Floats, sample_rate: int) -> str:
 
 
 def _needs(module: str) -> Any:
+    import warnings
+
+    name = module.split(".")[0]
     try:
-        return import_module(module)
+        with warnings.catch_warnings():
+            # Theirs, about their own dependencies; a test run that turns warnings into errors must not fail on it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            return import_module(module)
     except ImportError as error:
         raise ImportError(
-            f"{module.split('.')[0]} is needed for this metric and is not installed; run pip install 'xttsbench[listen]'."
+            f"{name} is needed for this metric and is not installed; run pip install 'xttsbench[{EXTRA.get(name, 'listen')}]'."
         ) from error
 
 
