@@ -105,6 +105,7 @@ def from_preset(name: str) -> Sweep:
         texts=text_sources.shipped(p.texts, ("en",)),
         repeats=p.repeats,
         one_at_a_time=p.one_at_a_time,
+        replay=p.replay,
         preset=name,
     )
 

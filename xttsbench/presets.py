@@ -18,6 +18,7 @@ class Preset:
     texts: tuple[str, ...] = ("short", "medium")
     repeats: int = 5
     one_at_a_time: bool = False
+    replay: bool = False
 
 
 PRESETS = {
@@ -34,11 +35,12 @@ PRESETS = {
         repeats=10,
     ),
     "seams": Preset(
-        about="which chunk size and overlap can be heard",
+        about="which chunk size and overlap can be heard: one utterance in every cell, replayed, so times are not measured",
         engines=("stock",),
         grid={"stream_chunk_size": (5, 10, 20, 40, 60, 80), "overlap_wav_len": (64, 256, 1024, 2048, 4096)},
         texts=("medium",),
         repeats=5,
+        replay=True,
     ),
     "sampling": Preset(
         about="sampling parameters, one at a time around the defaults, those without effect in streaming included",

@@ -25,9 +25,9 @@ class Chunk:
     Attributes
     ----------
     arrival_s
-        When its samples were in host memory, seconds since the request was made.
+        When its samples were in host memory, seconds since the request was made; NaN in a replay.
     yielded_s
-        When the generator handed it over, perhaps before the GPU had finished it.
+        When the generator handed it over, perhaps before the GPU had finished it; NaN in a replay.
     samples
         Its length in samples; 0 if the engine yielded an empty chunk.
     sentence
@@ -56,7 +56,7 @@ class Record:
     started_at
         UTC, ISO 8601.
     end_s
-        When the engine had nothing more to yield, seconds since the request.
+        When the engine had nothing more to yield, seconds since the request; NaN in a replay.
     sample_rate
         Hz.
     audio
@@ -115,6 +115,8 @@ class Record:
         data.pop("id")
         columns = data.pop("chunks")
         names = list(Chunk.__annotations__)
+        for name in ("arrival_s", "yielded_s"):
+            columns[name] = [NAN if v is None else v for v in columns[name]]
         rows = zip(*(columns[name] for name in names), strict=True)
         for name in ("end_s", "voice_s", "energy_j"):
             data[name] = NAN if data[name] is None else data[name]

@@ -17,7 +17,7 @@ import numpy as np
 
 from xttsbench import clock, machine
 from xttsbench.metrics.latency import first_audible
-from xttsbench.record import Record
+from xttsbench.record import NAN, Record
 from xttsbench.spec import EngineConfig, Sweep, Trial
 from xttsbench.store import Run
 
@@ -57,28 +57,10 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
     try:
         voice = session.voice(trial)
         record = replace(record, voice_s=voice.voice_s)
-        before = machine.snapshot()
-        session.reset_memory()
-        session.seed(trial.seed)
-        stages: dict[str, float] = {}
-        if trial.phase == "stages":
-            pieces, stage_clock = session.staged(trial)
-            got = clock.listen(lambda: pieces, heard=heard)
-            stages = stage_clock.totals()
+        if trial.phase == "replay":
+            record, audio = _replayed(session, record, heard)
         else:
-            got = clock.listen(lambda: session.stream(trial), heard=heard)
-        after = machine.snapshot()
-        audio = got.audio
-        record = replace(
-            record,
-            chunks=got.chunks,
-            end_s=got.end_s,
-            stages=stages,
-            memory={**session.memory(), "process_rss": machine.process_rss_bytes()},
-            energy_j=machine.energy_j(before, after),
-            state=machine.state(before, after),
-            flags=machine.flags(before, after),
-        )
+            record, audio = _measured(session, record, heard)
         fault = _fault(audio)
         if fault:
             return replace(record, status="failed", error=fault), audio
@@ -90,6 +72,38 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
         first = str(error).strip().splitlines()[0] if str(error).strip() else ""
         record = replace(record, status="failed", error=f"{type(error).__name__}: {first}")
     return record, audio
+
+
+def _measured(session: Session, record: Record, heard: Callable[[Any], None] | None) -> tuple[Record, Any]:
+    trial = record.trial
+    before = machine.snapshot()
+    session.reset_memory()
+    session.seed(trial.seed)
+    stages: dict[str, float] = {}
+    if trial.phase == "stages":
+        pieces, stage_clock = session.staged(trial)
+        got = clock.listen(lambda: pieces, heard=heard)
+        stages = stage_clock.totals()
+    else:
+        got = clock.listen(lambda: session.stream(trial), heard=heard)
+    after = machine.snapshot()
+    record = replace(
+        record,
+        chunks=got.chunks,
+        end_s=got.end_s,
+        stages=stages,
+        memory={**session.memory(), "process_rss": machine.process_rss_bytes()},
+        energy_j=machine.energy_j(before, after),
+        state=machine.state(before, after),
+        flags=machine.flags(before, after),
+    )
+    return record, got.audio
+
+
+def _replayed(session: Session, record: Record, heard: Callable[[Any], None] | None) -> tuple[Record, Any]:
+    """Listen with a clock that tells nothing: what a replay costs is not what its settings cost."""
+    got = clock.listen(lambda: session.stream(record.trial), heard=heard, now=lambda: NAN)
+    return replace(record, chunks=got.chunks, end_s=got.end_s), got.audio
 
 
 def _fault(audio: Any) -> str:

@@ -8,6 +8,14 @@ from typing import Any
 
 from xttsbench import stats, store, table
 
+TIMES = (
+    ("ttfc_s", "ttfc ms", 1000, 0),
+    ("rtf", "rtf", 1, 3),
+    ("prebuffer_s", "prebuffer ms", 1000, 0),
+    ("stalls", "stalls", 1, 0),
+)
+SIZES = (("audio_s", "audio s", 1, 2), ("chunks", "chunks", 1, 0))
+
 
 def show_run(folder: Path) -> int:
     """Print a run's table and doubts, write its summary.csv, and name the next step. 1 if no timed trial succeeded."""
@@ -19,6 +27,8 @@ def show_run(folder: Path) -> int:
     store.write_text(folder / "summary.csv", rows.to_csv(index=False))
     if len(rows):
         print(render(rows))
+    if (trials["phase"] == "replay").any():
+        print("replayed: times are not measured")
     note = meta["model"].get("note")
     if note:
         print(f"note: {note}")
@@ -36,18 +46,15 @@ def show_run(folder: Path) -> int:
 
 
 def render(rows: Any) -> str:
-    """Return a summary as a table for people: what differs between rows, then median and 95 % interval."""
+    """Return a summary as a table for people: what differs between rows, then median and 95 % interval.
+
+    Where no time was measured, as in a replay, sizes take the place of times.
+    """
     shown = rows[stats.varying(rows)].copy() if len(rows) > 1 else rows[["engine", "text"]].copy()
     for name in shown:
         shown[name] = [_plain(v) for v in shown[name]]
-    columns = (
-        ("ttfc_s", "ttfc ms", 1000, 0),
-        ("rtf", "rtf", 1, 3),
-        ("prebuffer_s", "prebuffer ms", 1000, 0),
-        ("stalls", "stalls", 1, 0),
-    )
     shown.insert(len(shown.columns), "n", rows["n"].to_numpy())
-    for metric, title, scale, digits in columns:
+    for metric, title, scale, digits in TIMES if rows["rtf"].notna().any() else SIZES:
         shown[title] = [interval(r, metric, scale, digits) for _, r in rows.iterrows()]
     text: str = shown.to_string(index=False)
     return f"median [95 % bootstrap interval]\n{text}"

@@ -28,7 +28,8 @@ TOKEN_S = 1024 / 22050
 SAMPLES_PER_TOKEN = 24000 * TOKEN_S
 FRAME_SAMPLES = 256
 PAUSE_SAMPLES = 10_000
-ONE_CHUNK = 600
+REPLAYED = ("stream_chunk_size", "overlap_wav_len")
+ONE_CHUNK = 600  # as a chunk size: the longest, so that an utterance is one chunk
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 
 
@@ -413,6 +414,13 @@ class Trial:
         """The id without seed, repeat and phase: trials of one cell are repeats of each other."""
         return self._hash(seed=0, repeat=0, phase="timed")
 
+    @cached_property
+    def utterance(self) -> str:
+        """Hash of what decides the tokens: the id without the settings that a replay may vary, repeat and phase."""
+        settings = self.to_json()["settings"]
+        kept = {name: value for name, value in settings.items() if name not in REPLAYED}
+        return self._hash(settings=kept, repeat=0, phase="replay")
+
     def _hash(self, **changed: Any) -> str:
         data = {**self.to_json(), **changed}
         if self.voice.sha256:
@@ -426,7 +434,8 @@ class Sweep:
     """A grid of trials: every engine at every value of every setting it takes, on every text, `repeats` times.
 
     With `one_at_a_time` the grid is not crossed: each setting goes through its values while the others stay at
-    their first. Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat.
+    their first. Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat. With `replay` the
+    tokens of an utterance are generated once for all chunk sizes and overlaps, and no time is measured.
     """
 
     configs: tuple[EngineConfig, ...]
@@ -438,6 +447,7 @@ class Sweep:
     seed: int = 0
     stages: bool = True
     one_at_a_time: bool = False
+    replay: bool = False
     preset: str = ""
 
     def __post_init__(self) -> None:
@@ -447,6 +457,12 @@ class Sweep:
         for name, what in (("engines", "engine"), ("texts", "text"), ("configs", "configuration")):
             if not getattr(self, name):
                 raise ValueError(f"a sweep needs at least one {what}.")
+        others = [engine for engine in self.engines if engine != "stock"]
+        if self.replay and others:
+            raise ValueError(
+                f"a replay was asked of {', '.join(others)}, but only 'stock' can be replayed: its chunks are joined from one "
+                "generation; leave the other engines out, or run them in a sweep that doesn't replay."
+            )
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; a sweep needs 1 or more.")
         for name, values in self.grid.items():
@@ -483,8 +499,11 @@ class Sweep:
 
         For each configuration: the cold first request, a warm-up a shape (engine, chunk size, text), the
         timed repeats in whole blocks, each shuffled by seed, then a pass that times stages. Where there are several
-        texts, no trial speaks the text of the one before.
+        texts, no trial speaks the text of the one before. A replay has one trial a cell and repeat, in groups of one
+        utterance, and in each group one trial more: the whole in one chunk, which the others are compared with.
         """
+        if self.replay:
+            return [trial for config in self.configs for trial in self._replays(config)]
         out: list[Trial] = []
         for config in self.configs:
             cells = self.cells(config)
@@ -500,6 +519,21 @@ class Sweep:
             for number, block in enumerate(blocks):
                 out += _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text.name)
         return out
+
+    def _replays(self, config: EngineConfig) -> Iterator[Trial]:
+        groups: dict[str, list[Trial]] = {}
+        for r in range(self.repeats):
+            for cell in self.cells(config):
+                trial = replace(cell, seed=self.seed + r, repeat=r, phase="replay")
+                groups.setdefault(trial.utterance, []).append(trial)
+        for group in groups.values():
+            settings = replace(
+                group[0].settings, stream_chunk_size=ONE_CHUNK, overlap_wav_len=Settings.overlap_wav_len
+            )
+            group.append(replace(group[0], settings=settings))
+            # short chunks first: longer ones often end where they end, and then need no decoding of their own
+            group.sort(key=lambda t: tuple(getattr(t.settings, name) for name in REPLAYED))
+            yield from {t.id: t for t in group}.values()
 
     def to_json(self) -> dict[str, Any]:
         data = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -78,7 +78,7 @@ def varying(table: pd.DataFrame) -> list[str]:
 def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
     """Return in words why a reader should be careful: wide intervals, few repeats, failures, a busy machine."""
     out = []
-    timed = trials[trials["phase"] == "timed"]
+    timed = trials[trials["phase"].isin(["timed", "replay"])]
     failed = timed[timed["status"] != "ok"]
     for error, group in failed.groupby("error"):
         out.append(f"{len(group)} of {len(timed)} trials failed: {error}")

@@ -31,7 +31,8 @@ def dry_run(plan: Sweep) -> int:
         print(f"{t.id}  {t.phase:7} {t.engine:9} {t.text.language}/{t.text.name:8} seed {t.seed}  {settings}")
     config = plan.configs[0]
     rtf = ASSUMED_RTF.get((config.model, config.device), ASSUMED_RTF["random", config.device])
-    seconds = sum(len(t.text.text) for t in trials) / 14 * rtf
+    generated = {t.utterance if t.phase == "replay" else t.id: t for t in trials}.values()
+    seconds = sum(len(t.text.text) for t in generated) / 14 * rtf
     print(
         f"{len(trials)} trials; roughly {duration(seconds)} and the loading of {len(plan.configs)} model(s) "
         f"(assuming 14 characters a second and rtf {rtf}; the machine at hand may differ a lot)"
@@ -80,7 +81,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
                 bar.update()
                 t = step.record.trial
                 bar.set_postfix_str(f"{t.engine} {t.text.name} {t.phase}, {duration(step.left_s)} left", refresh=False)
-                if step.record.status != "ok" and t.phase == "timed":
+                if step.record.status != "ok" and t.phase in ("timed", "replay"):
                     bar.write(f"failed: {t.engine} {t.text.name}: {step.record.error}", file=sys.stderr)
             if bar.n < len(todo):
                 interrupted = f"stopped after --max-seconds with {len(todo) - bar.n} trials to go"

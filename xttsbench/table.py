@@ -32,6 +32,7 @@ METRICS = (
     "synthesis_s",
     "chars_per_s",
     "tokens",
+    "chunks",
 )
 IDENTITY = ("engine", "model", "device", "precision", "deepspeed", "compile", "threads", "text", "voice")
 
@@ -117,7 +118,7 @@ def _row(r: Record) -> dict[str, Any]:
         sample_rate=r.sample_rate,
         first_audible_sample=r.first_audible_sample,
     )
-    row |= figures
+    row |= figures if ok else dict.fromkeys(figures, NAN)
     row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
     row |= {f"stage_{name}_s": seconds for name, seconds in r.stages.items()}
     row |= {f"{name}_bytes": value for name, value in r.memory.items()}

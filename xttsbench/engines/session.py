@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from xttsbench.engines import Piece, naive, stock, whole
+from xttsbench.engines.replay import Replayer
 from xttsbench.engines.seamless import Seamless
 from xttsbench.engines.taps import StageClock, Taps
 from xttsbench.models import voice as voices
@@ -49,6 +50,7 @@ class Session:
         self.loaded = weights.load(config, accept_cpml=accept_cpml)
         self._voices: dict[Any, Voice] = {}
         self._seamless: Seamless | None = None
+        self._replayer: Replayer | None = None
 
     @property
     def device(self) -> torch.device:
@@ -69,6 +71,9 @@ class Session:
     def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
         """Make the request and return its pieces; nothing is computed before the first is asked for."""
         held = self.voice(trial)
+        if trial.phase == "replay":
+            yield from self._stepwise(self.replayer().stream(trial, held))
+            return
         with taps or Taps(self.loaded.xtts) as active:
             if trial.engine == "seamless":
                 yield from self.seamless().stream(
@@ -87,6 +92,12 @@ class Session:
         if self._seamless is None:
             self._seamless = Seamless(self.loaded.xtts, precision=self.config.precision, compile=self.config.compile)
         return self._seamless
+
+    def replayer(self) -> Replayer:
+        """Return what replays trials over the same weights, built at most once; it holds one utterance."""
+        if self._replayer is None:
+            self._replayer = Replayer(self.loaded.xtts, precision=self.config.precision)
+        return self._replayer
 
     def staged(self, trial: Trial) -> tuple[Iterator[Piece], StageClock]:
         """Return the pieces and a stage clock, whose totals are whole once the pieces are taken."""
@@ -144,6 +155,6 @@ class Session:
     def close(self) -> None:
         """Let go of the model and what it held on the device."""
         self._voices.clear()
-        self._seamless = None
+        self._seamless = self._replayer = None
         del self.loaded
         self.recover()

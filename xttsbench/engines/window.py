@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,6 +185,12 @@ class Window:
         self._rows = [rows[keep - self._start :]]
         self._start, self._done = keep, end
         return self.vocoder.decode(frames, spans, self._added)
+
+    def edge(self) -> torch.Tensor:
+        """Return what would still come if the latents so far were all; the window goes on as if not asked."""
+        twin = copy(self)
+        twin._rows = [*self._rows]
+        return twin.push(self._rows[-1][:0], final=True)
 
     def _undecided(self, counts: list[int]) -> bool:
         """Return whether the whole may end so soon that an interpolation to 24 kHz would copy instead."""

@@ -67,6 +67,8 @@ def latency(
     first_audible_sample
         From `first_audible` over the put-together audio; -1 if it is silent.
 
+    Where the times are NaN, as in a replayed trial, every figure is but audio_s, chunks and tokens.
+
     Returns
     -------
     dict
@@ -107,6 +109,8 @@ def latency(
     audio_s = float(starts[-1])
     out["audio_s"] = audio_s
     out["tokens"] = float(heard[-1].tokens) if heard[-1].tokens >= 0 else NAN
+    if np.isnan(arrival).any():
+        return out
     out["ttfc_s"], out["ttfc_unsynced_s"] = float(arrival[0]), heard[0].yielded_s
     out["rtf"] = end_s / audio_s
     if len(heard) > 1:
