@@ -206,10 +206,9 @@ def test_schedules(settings, sizes):
 @pytest.mark.cuda
 @pytest.mark.parametrize(("precision", "floor"), [("fp32", 100), ("tf32", 40), ("fp16", 35), ("bf16", 15)])
 def test_cuda_exactness_by_precision(precision, floor):
+    from xttsbench.engines.seamless import DTYPES, numerics
     from xttsbench.engines.window import Vocoder, Window
     from xttsbench.models.nano import load_nano
-
-    from xttsbench.engines.seamless import DTYPES, numerics
 
     decoder = load_nano().to("cuda").hifigan_decoder
     latents, speaker = torch.randn(100, 256, device="cuda"), torch.randn(1, 512, 1, device="cuda")
