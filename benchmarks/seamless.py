@@ -152,6 +152,7 @@ def exactness(session: Session, config: EngineConfig, *, tokens: int) -> dict[st
 
 
 def main() -> None:
+    """Print the lengths, the ratios and the slopes."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="nano", help="nano, random, or a checkpoint folder")
     options.add_argument("--device", default="cpu")
