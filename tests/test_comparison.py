@@ -26,7 +26,19 @@ RATE = 24000
 def compared(tmp_path_factory, homes):
     """A finished comparison by the real command."""
     folder = tmp_path_factory.mktemp("runs") / "compared"
-    argv = ["compare", "--model", "nano", "--device", "cpu", "--repeats", "1", "--texts", "medium", "--out", str(folder)]
+    argv = [
+        "compare",
+        "--model",
+        "nano",
+        "--device",
+        "cpu",
+        "--repeats",
+        "1",
+        "--texts",
+        "medium",
+        "--out",
+        str(folder),
+    ]
     assert main([*argv, "--engines", "stock", "naive", "seamless", "--join", "none"]) == 0
     return folder
 
@@ -41,7 +53,9 @@ def test_a_comparison_is_a_run_with_a_table_a_figure_and_clips(compared):
         ("naive/none", "sentence"),
     }
     for metric in METRICS:
-        assert {f"{metric}_excess", f"{metric}_excess_lo", f"{metric}_audible_share", f"{metric}_p"} <= set(rows.columns)
+        assert {f"{metric}_excess", f"{metric}_excess_lo", f"{metric}_audible_share", f"{metric}_p"} <= set(
+            rows.columns
+        )
     assert (rows["ttfc_s"] > 0).all() and (rows["safe_start_s"] >= rows["ttfc_s"]).all()
     image = (compared / "compare.png").read_bytes()
     assert image[:4] == b"\x89PNG" and len(image) > 20_000

@@ -527,9 +527,7 @@ class Sweep:
                 trial = replace(cell, seed=self.seed + r, repeat=r, phase="replay")
                 groups.setdefault(trial.utterance, []).append(trial)
         for group in groups.values():
-            settings = replace(
-                group[0].settings, stream_chunk_size=ONE_CHUNK, overlap_wav_len=Settings.overlap_wav_len
-            )
+            settings = replace(group[0].settings, stream_chunk_size=ONE_CHUNK, overlap_wav_len=Settings.overlap_wav_len)
             group.append(replace(group[0], settings=settings))
             # short chunks first: longer ones often end where they end, and then need no decoding of their own
             group.sort(key=lambda t: tuple(getattr(t.settings, name) for name in REPLAYED))
