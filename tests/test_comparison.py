@@ -180,3 +180,14 @@ def test_holm_is_monotone_and_keeps_nan():
     got = holm({"a": 0.01, "b": math.nan, "c": 0.5, "d": 0.02})
     assert got["a"] == pytest.approx(0.03) and got["d"] == pytest.approx(0.04) and got["c"] == 0.5
     assert math.isnan(got["b"])
+
+
+def test_a_replayed_grid_says_which_overlap_is_enough(tmp_path, capsys):
+    argv = ["sweep", "--preset", "seams", "--model", "nano", "--device", "cpu", "--repeats", "1", "--texts", "short"]
+    argv += ["--stream-chunk-size", "10", "--overlap-wav-len", "256", "4096", "--out", str(tmp_path / "grid")]
+    assert main(argv) == 0
+    rows = pd.read_csv(tmp_path / "grid" / "compare.csv").set_index("variant")
+    assert set(rows.index) == {"10/256", "10/4096"}
+    assert rows.loc["10/4096", "snr_db"] > rows.loc["10/256", "snr_db"] + 6
+    assert rows["ttfc_s"].isna().all() and rows["rtf"].isna().all(), "a replay has no times"
+    assert "replayed: times are not measured" in capsys.readouterr().out

@@ -22,25 +22,32 @@ def sweep(args: argparse.Namespace) -> int:
     else:
         plan, said = resolve_sweep(args)
         print(said)
-    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args)
+    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args, present=present)
 
 
 def compare(args: argparse.Namespace) -> int:
     """Run several engines on the same texts and seeds, and say how their seams and times differ."""
     from xttsbench import sweeping
-    from xttsbench.contrasting import show_comparison
     from xttsbench.planning import resolve_compare
 
     plan, said = resolve_compare(args)
     print(said)
-    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args, present=show_comparison)
+    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args, present=present)
 
 
 def show(args: argparse.Namespace) -> int:
     """Print the table of a run."""
+    return present(Path(args.run))
+
+
+def present(folder: Path) -> int:
+    """Show a run: its times, or where seams are what it is about, its seams."""
+    from xttsbench import store
+    from xttsbench.contrasting import show_comparison
     from xttsbench.showing import show_run
 
-    return show_run(Path(args.run))
+    sweep = store.read_meta(folder)["sweep"]
+    return show_comparison(folder) if sweep.get("replay") or sweep.get("preset") == "compare" else show_run(folder)
 
 
 def say(args: argparse.Namespace) -> int:

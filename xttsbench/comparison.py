@@ -45,8 +45,10 @@ class Heard:
 
 
 def variant(record: Record) -> str:
-    """Return what tells one contender from another: the engine, and for naive its join."""
+    """Return what tells one contender from another: the engine, for naive its join, in a replay chunk size and overlap."""
     t = record.trial
+    if t.phase == "replay":
+        return f"{t.settings.stream_chunk_size}/{t.settings.overlap_wav_len}"
     return f"naive/{t.settings.join}" if t.engine == "naive" else t.engine
 
 
@@ -57,10 +59,10 @@ def is_reference(record: Record) -> bool:
 
 
 def hear(folder: Path, records: Iterable[Record], *, seed: int = 0) -> list[Heard]:
-    """Read the audio of timed records that kept it, and measure every seam and its controls."""
+    """Read the audio of timed and replayed records that kept it, and measure every seam and its controls."""
     out = []
     for r in records:
-        if r.status != "ok" or r.trial.phase != "timed" or not r.audio:
+        if r.status != "ok" or r.trial.phase not in ("timed", "replay") or not r.audio:
             continue
         audio = store.read_audio(folder, r)
         seams = table.seams([r])

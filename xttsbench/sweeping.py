@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from xttsbench import machine, runner, store
 from xttsbench.caveats import gathered
-from xttsbench.showing import duration, show_run
+from xttsbench.showing import duration
 from xttsbench.spec import VOICE_SETTINGS, Sweep, Trial, settings_of
 
 COMPARED = ("cpu", "gpu", "driver", "python", "versions")
@@ -40,7 +40,7 @@ def dry_run(plan: Sweep) -> int:
     return 0
 
 
-def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], int] = show_run) -> int:
+def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], int]) -> int:
     """Run a resolved sweep into its folder, with a progress bar, and present what came of it."""
     wanted = plan.trials()
     folder = Path(args.resume) if args.resume else Path(args.out) if args.out else default_folder(plan)
