@@ -15,6 +15,7 @@ LEVEL_RANGE_DB = 6.0
 VOICED = 0.5
 SILENT_DB = -40.0
 CANDIDATE_S = 0.005
+CANDIDATES = 2000
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def control_points(
     rng = np.random.default_rng(seed)
     for size in np.unique(length):
         places = _candidates(r, int(size), away_s)
+        if len(places) > CANDIDATES:
+            places = np.sort(rng.choice(places, size=CANDIDATES, replace=False))
         there = _kinds(Regions(audio=r.audio, start=places, end=places + size, sample_rate=r.sample_rate))
         for s in np.flatnonzero(length == size):
             voiced, level = seam_kind[s]
