@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO
 
 from xttsbench import clock
 from xttsbench.engines.seamless import Seamless, chunk_sizes

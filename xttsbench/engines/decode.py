@@ -69,6 +69,8 @@ class TokenLoop:
         self.start, self.stop = start, stop
         self.static = static or graph
         self.graph = graph
+        self._compiled = compile != "none"
+        self._ready: set[int] = set()
         self.warmup_s = 0.0
         self._static_step: Callable[..., torch.Tensor] = compiled(static_step, compile)
         self._idle: list[State] = []
@@ -112,10 +114,9 @@ class TokenLoop:
     def _begin(self, state: State, prefix: torch.Tensor, settings: Settings) -> None:
         greedy = not settings.do_sample
         state.knobs.set(settings, state.seen.shape[1])
-        if self.graph:
-            for span in range(BLOCK, state.capacity + 1, BLOCK):
-                if span > prefix.shape[0] and (span, greedy) not in state.graphs:
-                    state.graphs[span, greedy] = self._captured(state, span, greedy)
+        for span in range(BLOCK, state.capacity + 1, BLOCK) if self.static else ():
+            if span > prefix.shape[0]:
+                self._prepare(state, span, greedy)
         state.index.zero_()
         state.length.fill_(prefix.shape[0])
         state.seen.zero_()
@@ -138,8 +139,18 @@ class TokenLoop:
         state.length.add_(1)
         self._sample(state, latent, greedy)
 
-    def _captured(self, state: State, span: int, greedy: bool) -> Any:
+    def _prepare(self, state: State, span: int, greedy: bool) -> None:
         begun = time.perf_counter()
+        if self.graph and (span, greedy) not in state.graphs:
+            state.graphs[span, greedy] = self._captured(state, span, greedy)
+        elif self._compiled and not self.graph and span not in self._ready:
+            self._static_step(self.weights, state.token, state.index, state.length, state.cache, span)
+        else:
+            return
+        self._ready.add(span)
+        self.warmup_s += time.perf_counter() - begun
+
+    def _captured(self, state: State, span: int, greedy: bool) -> Any:
         random = torch.cuda.get_rng_state(state.cache.device)
         side = torch.cuda.Stream(state.cache.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
@@ -156,7 +167,6 @@ class TokenLoop:
             self._advance(state, span, greedy)
         torch.cuda.synchronize(state.cache.device)
         torch.cuda.set_rng_state(random, state.cache.device)
-        self.warmup_s += time.perf_counter() - begun
         return graph
 
     def _launch(self, state: State, index: int, position: int, greedy: bool) -> None:
