@@ -24,15 +24,15 @@ from xttsbench.texts import TEXTS
 BOUND = 15
 
 
-def timed(session: Session, trials: list[Trial]) -> tuple[float, dict[str, tuple[list[int], Any]]]:
-    """Return the seconds that all trials take, and by cell the sizes of their chunks and their audio."""
+def timed(session: Session, trials: list[Trial]) -> tuple[Any, dict[str, tuple[list[int], Any]]]:
+    """Return the (wall, processor) seconds that all trials take, and by cell the sizes of their chunks and their audio."""
     out = {}
-    start = time.perf_counter()
+    start = np.array([time.perf_counter(), time.process_time()])
     for trial in trials:
         record, audio = runner.execute(session, trial)
         assert record.status == "ok", record.error
         out[trial.cell] = ([c.samples for c in record.chunks], audio)
-    return time.perf_counter() - start, out
+    return np.array([time.perf_counter(), time.process_time()]) - start, out
 
 
 def snr_db(got: Any, true: Any) -> float:
@@ -80,14 +80,17 @@ def main() -> None:
             assert got == sizes, (got, sizes)
             nearest.append(snr_db(replayed, audio))
         ratios.append(took["afresh"] / took["replay"])
-        tokens = sum(len(a) for _, a in [heard["replay"][replays[-1].cell]]) / 24000
-        print(
-            f"  round {number}: {tokens:.1f} s of speech; {len(afresh)} cells afresh {took['afresh']:.1f} s, replayed (and once whole) "
-            f"{took['replay']:.1f} s: {ratios[-1]:.1f} times cheaper",
-            flush=True,
-        )
+        spoken = len(heard["replay"][replays[-1].cell][1]) / runner.SAMPLE_RATE
+        print(f"  round {number}: {spoken:.1f} s of speech in each cell", flush=True)
+        for k, clock in enumerate(("wall", "processor")):
+            print(
+                f"    {clock}: {len(afresh)} cells afresh {took['afresh'][k]:.1f} s, replayed (and once whole) {took['replay'][k]:.1f} s: "
+                f"{ratios[-1][k]:.1f} times cheaper",
+                flush=True,
+            )
+    wall, processor = np.median(ratios, axis=0)
     print(
-        f"replay costs 1/{np.median(ratios):.1f} of running each cell afresh (median; least 1/{min(ratios):.1f}), bound 1/{BOUND} on random; "
+        f"replay costs 1/{wall:.1f} of running each cell afresh, 1/{processor:.1f} in processor time (medians), bound 1/{BOUND} on random; "
         f"chunks of equal size in all cells, SNR against the fresh run at least {min(nearest):.0f} dB"
     )
 

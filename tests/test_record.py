@@ -35,6 +35,14 @@ def test_round_trip_keeps_everything(trial):
     assert again.to_json() == line
 
 
+def test_unmeasured_times_of_chunks_are_null(trial):
+    line = Record(trial=trial, chunks=(Chunk(math.nan, math.nan, 100, 0, 20),)).to_json()
+    assert json.loads(line)["chunks"]["arrival_s"] == [None]
+    (chunk,) = Record.from_json(line).chunks
+    assert math.isnan(chunk.arrival_s) and math.isnan(chunk.yielded_s) and chunk.samples == 100
+    assert Record.from_json(line).to_json() == line
+
+
 def test_a_newer_schema_says_which_version_is_needed(trial):
     data = json.loads(full(trial).to_json())
     data["schema"] = SCHEMA + 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from samples import NANO, SHORT, TWO
 
-from xttsbench import runner, store, table
+from xttsbench import runner, stats, store, table
 from xttsbench.spec import Settings, Sweep, Trial, VoiceSpec
 from xttsbench.store import Run
 
@@ -142,6 +142,59 @@ def test_a_change_of_configuration_loads_again(nano, monkeypatch, tmp_path):
     opened.clear()
     finished(tmp_path / "again", plan, keep_audio=False, first=nano)
     assert opened == [configs[1]]
+
+
+REPLAYED = replace(
+    SMALL,
+    engines=("stock",),
+    texts=(SHORT,),
+    grid={"stream_chunk_size": (10, 20), "overlap_wav_len": (64,)},
+    replay=True,
+)
+
+
+def test_a_replay_has_the_chunks_of_a_fresh_run_and_no_times(lent, tmp_path):
+    finished(tmp_path / "run", REPLAYED)
+    records = list(store.read(tmp_path / "run"))
+    assert [r.trial for r in records] == REPLAYED.trials() and len(records) == 6
+    fresh, audio = runner.execute(lent, replace(records[0].trial, phase="timed"))
+    assert [c.samples for c in records[0].chunks] == [c.samples for c in fresh.chunks]
+    assert np.abs(store.read_audio(tmp_path / "run", records[0]) - np.clip(audio, -1, 1)).max() < 1e-4
+    for r in records:
+        assert r.status == "ok" and not r.stages and not r.memory and not r.flags
+        assert (
+            all(np.isnan([c.arrival_s, c.yielded_s]).all() for c in r.chunks) and np.isnan([r.end_s, r.energy_j]).all()
+        )
+    _, trials = table.load_run(tmp_path / "run")
+    sizes = {"audio_s", "chars_per_s", "tokens", "chunks"}
+    assert set(table.METRICS) - set(trials[list(table.METRICS)].dropna(axis=1, how="all").columns) == {
+        m for m in table.METRICS if m not in sizes
+    }
+    assert len(trials.groupby("seed")["tokens"].unique().explode()) == 2, "one utterance a seed"
+
+
+def test_a_replay_is_resumed_within_an_utterance(lent, tmp_path):
+    finished(tmp_path / "unbroken", REPLAYED, keep_audio=False)
+    with Run.create(tmp_path / "broken", {}) as run:
+        steps = runner.run(REPLAYED, run, keep_audio=False)
+        next(steps)
+        steps.close()
+    with Run.resume(tmp_path / "broken") as run:
+        assert len(list(runner.run(REPLAYED, run, keep_audio=False))) == 5
+    one, two = (list(store.read(tmp_path / name)) for name in ("unbroken", "broken"))
+    assert [(r.trial.id, [c.samples for c in r.chunks]) for r in one] == [
+        (r.trial.id, [c.samples for c in r.chunks]) for r in two
+    ]
+
+
+def test_a_failed_capture_is_a_failed_row_in_every_cell(lent, tmp_path, monkeypatch):
+    failing(lent, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    plan = replace(REPLAYED, seed=50)
+    finished(tmp_path / "run", plan)
+    _, trials = table.load_run(tmp_path / "run")
+    assert trials["status"].tolist() == ["failed"] * 6 and trials["error"].str.contains("OutOfMemoryError").all()
+    assert trials["chunks"].isna().all()
+    assert any("6 of 6 trials failed" in d for d in stats.doubts(trials, stats.summary(trials)))
 
 
 def test_failure_in_words_of_a_missing_speaker(nano):

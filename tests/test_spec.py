@@ -13,6 +13,7 @@ from samples import NANO, SHORT, TWO
 
 from xttsbench.spec import (
     SETTINGS,
+    WHOLE_TOKENS,
     Settings,
     Sweep,
     Text,
@@ -103,6 +104,48 @@ def test_one_at_a_time_varies_one_setting():
 def test_sweep_survives_json():
     s = sweep(voice=VoiceSpec(speaker="nano"))
     assert Sweep.from_json(json.loads(json.dumps(s.to_json()))) == s
+
+
+def replayed(**changes) -> Sweep:
+    return sweep(**{"engines": ("stock",), "replay": True, **changes})
+
+
+def test_a_replay_goes_by_utterance_and_has_a_reference_in_each():
+    trials = replayed(grid={**GRID, "temperature": (0.5, 0.75)}, repeats=2).trials()
+    assert {t.phase for t in trials} == {"replay"} and len({t.id for t in trials}) == len(trials)
+    groups = [(u, list(g)) for u, g in itertools.groupby(trials, key=lambda t: t.utterance)]
+    assert len(groups) == len({u for u, _ in groups}) == 2 * 2 * 2, "texts x temperatures x seeds, each at one stretch"
+    for _, group in groups:
+        assert len({(t.text, t.settings.temperature, t.seed, t.repeat) for t in group}) == 1
+        cells = [(t.settings.stream_chunk_size, t.settings.overlap_wav_len) for t in group]
+        assert cells == [(10, 256), (10, 1024), (20, 256), (20, 1024), (WHOLE_TOKENS, 1024)]
+
+
+def test_a_reference_that_the_grid_holds_is_there_once():
+    trials = replayed(grid={"stream_chunk_size": (600,), "overlap_wav_len": (1024, 64)}, repeats=1).trials()
+    assert len(trials) == 2 * len({t.text for t in trials})
+
+
+def test_a_replay_is_a_repeat_of_its_cell(trial):
+    again = replace(trial, phase="replay")
+    assert again.cell == trial.cell and again.id != trial.id and again.utterance == trial.utterance
+    assert again.utterance == replace(again, repeat=3, settings=Settings(overlap_wav_len=64)).utterance
+    for change in ({"seed": 9}, {"text": TWO}, {"settings": Settings(top_k=1)}):
+        assert again.utterance != replace(again, **change).utterance
+
+
+@pytest.mark.parametrize("engines", [("stock", "naive"), ("seamless",)])
+def test_only_stock_is_replayed(engines):
+    with pytest.raises(ValueError, match=f"asked of {engines[-1]}, but only 'stock' can be replayed"):
+        replayed(engines=engines)
+
+
+def test_a_replay_survives_json_and_runs_from_before_load():
+    plan = replayed()
+    assert Sweep.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    old = sweep().to_json()
+    del old["replay"]
+    assert Sweep.from_json(old) == sweep()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_no_audio_is_nan_throughout():
     assert all(math.isnan(v) for k, v in got.items() if k != "chunks")
 
 
+def test_times_that_were_not_measured_make_no_figure_but_sizes_stay():
+    nan = float("nan")
+    got = latency(chunks((nan, 100), (nan, 50), (nan, 0)), end_s=nan, sample_rate=SR, first_audible_sample=10)
+    known = {k for k, v in got.items() if not math.isnan(v)}
+    assert known <= {"audio_s", "chunks", "tokens"}
+    assert got["audio_s"] == pytest.approx(150 / SR) and got["chunks"] == 2
+
+
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3000)), min_size=1, max_size=20))
 def test_prebuffer_is_the_least_head_start_that_plays_gapless(raw):
     arrival = np.cumsum([g for g, _ in raw])
