@@ -19,7 +19,8 @@ from xttsbench import runner
 from xttsbench.engines.reach import reach_of
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import EngineConfig, Settings, Text, Trial
+from xttsbench.settings import Settings
+from xttsbench.spec import EngineConfig, Text, Trial
 
 FRAMES = 87
 CONTEXTS = range(0, 19)

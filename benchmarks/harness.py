@@ -18,7 +18,8 @@ import numpy as np
 from xttsbench import clock, runner, store, table
 from xttsbench.engines.taps import Taps
 from xttsbench.record import Chunk, Record
-from xttsbench.spec import EngineConfig, Settings, Text, Trial, call_arguments
+from xttsbench.settings import Settings, call_arguments
+from xttsbench.spec import EngineConfig, Text, Trial
 from xttsbench.stats import median_interval
 
 TRIAL = Trial(

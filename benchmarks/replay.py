@@ -17,8 +17,9 @@ import torch
 
 from xttsbench import machine, runner
 from xttsbench.engines.session import Session
+from xttsbench.grid import Sweep
 from xttsbench.presets import PRESETS
-from xttsbench.spec import EngineConfig, Sweep, Text, Trial
+from xttsbench.spec import EngineConfig, Text, Trial
 from xttsbench.texts import TEXTS
 
 BOUND = 15

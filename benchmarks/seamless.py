@@ -21,7 +21,8 @@ from xttsbench.engines.session import Session
 from xttsbench.engines.window import Vocoder, Window
 from xttsbench.metrics.latency import latency, slope
 from xttsbench.models.full_shape import NEVER
-from xttsbench.spec import SAMPLES_PER_TOKEN, TOKEN_S, EngineConfig, Settings, Text, Trial
+from xttsbench.settings import SAMPLES_PER_TOKEN, TOKEN_S, Settings
+from xttsbench.spec import EngineConfig, Text, Trial
 from xttsbench.stats import median_interval
 
 SENTENCE = "the birch canoe slid on the smooth planks of the old pier."

@@ -14,7 +14,8 @@ os.environ["MPLBACKEND"] = "Agg"
 
 from samples import NANO, SHORT
 
-from xttsbench.spec import Settings, Trial
+from xttsbench.settings import Settings
+from xttsbench.spec import Trial
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ import soundfile as sf
 
 from xttsbench import cli, store
 from xttsbench.cli import main
-from xttsbench.spec import SETTINGS, Sweep, settings_of
+from xttsbench.grid import Sweep
+from xttsbench.settings import SETTINGS, settings_of
 
 TINY = ["--engines", "stock", "whole", "--texts", "short", "--stream-chunk-size", "20", "--overlap-wav-len", "1024"]
 TINY += ["--repeats", "1", "--model", "nano", "--device", "cpu"]

@@ -16,7 +16,8 @@ from xttsbench.cli import main
 from xttsbench.comparison import Heard, holm, is_reference, notes, variant, verdict, worst_seams
 from xttsbench.metrics.seams import METRICS, measure_seams
 from xttsbench.record import Chunk, Record
-from xttsbench.spec import ONE_CHUNK, PAUSE_SAMPLES, Settings, Trial
+from xttsbench.settings import ONE_CHUNK, PAUSE_SAMPLES, Settings
+from xttsbench.spec import Trial
 from xttsbench.table import seams as seams_table
 
 RATE = 24000

@@ -11,7 +11,8 @@ from samples import NANO, SHORT
 
 from xttsbench import clock, runner
 from xttsbench.engines.session import Session
-from xttsbench.spec import EngineConfig, Settings, Trial
+from xttsbench.settings import Settings
+from xttsbench.spec import EngineConfig, Trial
 
 pytestmark = pytest.mark.cuda
 

@@ -16,7 +16,8 @@ from xttsbench import clock
 from xttsbench.caveats import caveats, gathered
 from xttsbench.engines.defaults import library_defaults
 from xttsbench.models.nano import DATA
-from xttsbench.spec import SETTINGS, VOICE_SETTINGS, Settings, Trial, samples_of
+from xttsbench.settings import SETTINGS, VOICE_SETTINGS, Settings, samples_of
+from xttsbench.spec import Trial
 
 LIMITS = {"en": 70}
 

@@ -10,7 +10,9 @@ import torch
 from samples import NANO, SHORT, TWO
 
 from xttsbench import runner, stats, store, table
-from xttsbench.spec import Settings, Sweep, Trial, VoiceSpec
+from xttsbench.grid import Sweep
+from xttsbench.settings import Settings
+from xttsbench.spec import Trial, VoiceSpec
 from xttsbench.store import Run
 
 SMALL = Sweep(

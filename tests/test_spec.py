@@ -11,18 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NANO, SHORT, TWO
 
-from xttsbench.spec import (
-    SETTINGS,
-    WHOLE_TOKENS,
-    Settings,
-    Sweep,
-    Text,
-    Trial,
-    VoiceSpec,
-    check_setting,
-    samples_of,
-    settings_of,
-)
+from xttsbench.grid import Sweep
+from xttsbench.settings import SETTINGS, Settings, check_setting, samples_of, settings_of
+from xttsbench.spec import WHOLE_TOKENS, Text, Trial, VoiceSpec
 
 GRID = {"stream_chunk_size": (10, 20), "overlap_wav_len": (256, 1024)}
 

@@ -12,7 +12,7 @@ from samples import TWO
 
 from xttsbench import stats, table
 from xttsbench.record import Chunk, Record
-from xttsbench.spec import SETTINGS, Settings
+from xttsbench.settings import SETTINGS, Settings
 
 
 def record(trial, ttfc=0.1, **changes) -> Record:

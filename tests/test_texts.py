@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from xttsbench.spec import LANGUAGES
+from xttsbench.settings import LANGUAGES
 from xttsbench.texts import TEXTS, from_file, shipped
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from xttsbench.spec import SETTINGS, STREAMING, Trial, samples_of
+from xttsbench.settings import SETTINGS, STREAMING, samples_of
+from xttsbench.spec import Trial
 
 
 def caveats(trial: Trial, *, char_limits: Mapping[str, int] | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from xttsbench import __version__
 from xttsbench.presets import PRESETS
-from xttsbench.spec import COMPILE_MODES, DEVICES, ENGINES, PRECISIONS, SETTINGS
+from xttsbench.settings import COMPILE_MODES, DEVICES, ENGINES, PRECISIONS, SETTINGS
 from xttsbench.texts import NAMES
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from xttsbench.caveats import gathered
+from xttsbench.grid import Sweep
 from xttsbench.planning import resolve_model, resolve_sweep, settings_given, voice_of
-from xttsbench.spec import ENGINES, EngineConfig, Settings, Sweep, Text, Trial, unknown
+from xttsbench.settings import ENGINES, Settings, unknown
+from xttsbench.spec import EngineConfig, Text, Trial
 
 
 def sweep(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from xttsbench import store, table
 from xttsbench.metrics.exactness import exactness
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
-from xttsbench.spec import ONE_CHUNK
+from xttsbench.settings import ONE_CHUNK
 from xttsbench.stats import median_interval
 
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")

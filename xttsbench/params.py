@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xttsbench.spec import SETTINGS, VOICE_SETTINGS, range_text
+from xttsbench.settings import SETTINGS, VOICE_SETTINGS, range_text
 
 HEAD = """# Parameters
 

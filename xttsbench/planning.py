@@ -9,8 +9,10 @@ from typing import Any
 
 from xttsbench import store
 from xttsbench import texts as text_sources
+from xttsbench.grid import Sweep
 from xttsbench.presets import PRESETS
-from xttsbench.spec import ENGINES, JOINS, ONE_CHUNK, SETTINGS, EngineConfig, Sweep, VoiceSpec, unknown
+from xttsbench.settings import ENGINES, JOINS, ONE_CHUNK, SETTINGS, unknown
+from xttsbench.spec import EngineConfig, VoiceSpec
 
 
 def settings_given(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from xttsbench.spec import ENGINES
+from xttsbench.settings import ENGINES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xttsbench import clock, machine
+from xttsbench.grid import Sweep
 from xttsbench.metrics.latency import first_audible
 from xttsbench.record import NAN, Record
-from xttsbench.spec import EngineConfig, Sweep, Trial
+from xttsbench.spec import EngineConfig, Trial
 from xttsbench.store import Run
 
 if TYPE_CHECKING:

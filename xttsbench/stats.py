@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from xttsbench.record import NAN
-from xttsbench.spec import SETTINGS
+from xttsbench.settings import SETTINGS
 from xttsbench.table import IDENTITY, METRICS
 
 RESAMPLES = 2000

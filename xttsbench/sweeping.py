@@ -16,8 +16,10 @@ from tqdm.auto import tqdm
 
 from xttsbench import machine, runner, store
 from xttsbench.caveats import gathered
+from xttsbench.grid import Sweep
+from xttsbench.settings import VOICE_SETTINGS, settings_of
 from xttsbench.showing import duration
-from xttsbench.spec import VOICE_SETTINGS, Sweep, Trial, settings_of
+from xttsbench.spec import Trial
 
 COMPARED = ("cpu", "gpu", "driver", "python", "versions")
 ASSUMED_RTF = {("nano", "cpu"): 0.3, ("random", "cpu"): 4.5, ("nano", "cuda"): 0.3, ("random", "cuda"): 0.4}

@@ -12,7 +12,7 @@ import pandas as pd
 from xttsbench import store
 from xttsbench.metrics.latency import chars_per_s, latency
 from xttsbench.record import NAN, Record
-from xttsbench.spec import PAUSE_SAMPLES, SETTINGS, settings_of
+from xttsbench.settings import PAUSE_SAMPLES, SETTINGS, settings_of
 
 METRICS = (
     "ttfc_s",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from xttsbench.spec import LANGUAGES, Text, unknown
+from xttsbench.settings import LANGUAGES, unknown
+from xttsbench.spec import Text
 
 HARVARD = (
     "The birch canoe slid on the smooth planks.",

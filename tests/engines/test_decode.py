@@ -24,7 +24,7 @@ from TTS.tts.layers.xtts.stream_generator import init_stream_support
 from xttsbench.engines.decode import BLOCK, TokenLoop
 from xttsbench.engines.gpt import prefix_of, weights_of
 from xttsbench.engines.sample import Knobs, choose, filtered
-from xttsbench.spec import Settings
+from xttsbench.settings import Settings
 
 init_stream_support()
 VOCABULARY = 64

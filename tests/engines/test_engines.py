@@ -12,7 +12,8 @@ from samples import NANO, SHORT, TWO
 from xttsbench import clock
 from xttsbench.engines import naive
 from xttsbench.engines.taps import STAGES, StageClock, Taps
-from xttsbench.spec import Settings, Trial, call_arguments, samples_of
+from xttsbench.settings import Settings, call_arguments, samples_of
+from xttsbench.spec import Trial
 
 
 def heard(session, trial, **kwargs):

@@ -11,7 +11,8 @@ from samples import NANO, SHORT, TWO
 
 from xttsbench import clock
 from xttsbench.engines.replay import Replayer, capture, chunk_ends
-from xttsbench.spec import Settings, Text, Trial
+from xttsbench.settings import Settings
+from xttsbench.spec import Text, Trial
 
 WORD = Text("word", "en", "Rice is served.")  # 23 tokens, SHORT 56: chunks of one token are decoded whole each time
 

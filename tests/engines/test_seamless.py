@@ -13,7 +13,8 @@ from samples import NANO, SHORT, TWO
 from xttsbench import clock
 from xttsbench.engines.seamless import Seamless, chunk_sizes
 from xttsbench.engines.taps import STAGES, Taps
-from xttsbench.spec import Settings, Trial, samples_of
+from xttsbench.settings import Settings, samples_of
+from xttsbench.spec import Trial
 
 
 def snr_db(got, true):

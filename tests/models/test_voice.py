@@ -11,7 +11,8 @@ import torch
 
 from xttsbench.models import voice as voices
 from xttsbench.models.voice import condition, default_reference, read_reference
-from xttsbench.spec import Settings, VoiceSpec
+from xttsbench.settings import Settings
+from xttsbench.spec import VoiceSpec
 
 SETTINGS = dict(gpt_cond_len=6, gpt_cond_chunk_len=6, max_ref_len=30, sound_norm_refs=False)
 

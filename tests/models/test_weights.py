@@ -16,7 +16,8 @@ from xttsbench.models import full_shape, weights
 from xttsbench.models.export import export_checkpoint
 from xttsbench.models.released import FILES, coqui_folder
 from xttsbench.models.weights import Loaded, check_folder, load, load_folder, resolve
-from xttsbench.spec import EngineConfig, Settings, Trial, VoiceSpec, samples_of
+from xttsbench.settings import Settings, samples_of
+from xttsbench.spec import EngineConfig, Trial, VoiceSpec
 
 TINY = dict(
     full_shape.SHAPE,

@@ -10,7 +10,7 @@ import torch
 
 from xttsbench.engines.gpt import Weights, prefill, static_step, step
 from xttsbench.engines.sample import Knobs, choose
-from xttsbench.spec import Settings
+from xttsbench.settings import Settings
 
 AHEAD = 8  # steps queued on the GPU before the host looks whether one of them was the stop token
 BLOCK = 256  # cache positions by which attention's span grows

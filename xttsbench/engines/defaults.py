@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xttsbench.spec import SETTINGS
+from xttsbench.settings import SETTINGS
 
 RENAMED = {"max_ref_len": "max_ref_length"}
 

@@ -17,7 +17,7 @@ from pysbd.languages import LANGUAGE_CODES
 from xttsbench.engines import Piece
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import PAUSE_SAMPLES, Settings, call_arguments
+from xttsbench.settings import PAUSE_SAMPLES, Settings, call_arguments
 
 TRIM_DB = 40
 

@@ -19,7 +19,8 @@ from xttsbench.engines.seamless import DTYPES
 from xttsbench.engines.taps import Taps
 from xttsbench.engines.window import Vocoder, Window
 from xttsbench.models.voice import Voice
-from xttsbench.spec import Settings, Trial, call_arguments
+from xttsbench.settings import Settings, call_arguments
+from xttsbench.spec import Trial
 
 
 @dataclass(frozen=True)

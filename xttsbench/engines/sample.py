@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from xttsbench.spec import Settings
+from xttsbench.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from xttsbench.engines import Piece
 from xttsbench.engines.decode import TokenLoop
 from xttsbench.engines.gpt import prefix_of, weights_of
 from xttsbench.engines.window import Vocoder, Window
-from xttsbench.spec import COMPILE_MODES, PRECISIONS, Settings, unknown
+from xttsbench.settings import COMPILE_MODES, PRECISIONS, Settings, unknown
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -16,7 +16,8 @@ from xttsbench.engines.taps import StageClock, Taps
 from xttsbench.models import voice as voices
 from xttsbench.models import weights
 from xttsbench.models.voice import Voice
-from xttsbench.spec import VOICE_SETTINGS, EngineConfig, Trial
+from xttsbench.settings import VOICE_SETTINGS
+from xttsbench.spec import EngineConfig, Trial
 
 STREAMS = {"stock": stock.stream, "naive": naive.stream, "whole": whole.stream}
 AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}

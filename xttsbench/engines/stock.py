@@ -8,7 +8,7 @@ from typing import Any
 from xttsbench.engines import Piece
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import Settings, call_arguments
+from xttsbench.settings import Settings, call_arguments
 
 
 def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps) -> Iterator[Piece]:

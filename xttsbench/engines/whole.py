@@ -13,7 +13,7 @@ import torch
 from xttsbench.engines import Piece
 from xttsbench.engines.taps import Taps
 from xttsbench.models.voice import Voice
-from xttsbench.spec import Settings, call_arguments, samples_of
+from xttsbench.settings import Settings, call_arguments, samples_of
 
 
 def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps) -> Iterator[Piece]:

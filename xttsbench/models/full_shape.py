@@ -14,7 +14,7 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from TTS.tts.models.xtts import Xtts
 
-from xttsbench.spec import LANGUAGES, TOKEN_S
+from xttsbench.settings import LANGUAGES, TOKEN_S
 from xttsbench.texts import TEXTS
 
 TEXT_TOKENS = 6681

@@ -22,7 +22,8 @@ import torch
 import torchaudio
 from safetensors.torch import load_file, save_file
 
-from xttsbench.spec import VoiceSpec, unknown
+from xttsbench.settings import unknown
+from xttsbench.spec import VoiceSpec
 
 LOAD_HZ = 22050
 SHORTEST_S = 0.33
