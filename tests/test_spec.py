@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from samples import NANO, SHORT, TWO
 
 from xttsbench.grid import Sweep
-from xttsbench.settings import SETTINGS, Settings, check_setting, samples_of, settings_of
-from xttsbench.spec import WHOLE_TOKENS, Text, Trial, VoiceSpec
+from xttsbench.settings import ONE_CHUNK, SETTINGS, Settings, check_setting, samples_of, settings_of
+from xttsbench.spec import Text, Trial, VoiceSpec
 
 GRID = {"stream_chunk_size": (10, 20), "overlap_wav_len": (256, 1024)}
 
@@ -109,7 +109,7 @@ def test_a_replay_goes_by_utterance_and_has_a_reference_in_each():
     for _, group in groups:
         assert len({(t.text, t.settings.temperature, t.seed, t.repeat) for t in group}) == 1
         cells = [(t.settings.stream_chunk_size, t.settings.overlap_wav_len) for t in group]
-        assert cells == [(10, 256), (10, 1024), (20, 256), (20, 1024), (WHOLE_TOKENS, 1024)]
+        assert cells == [(10, 256), (10, 1024), (20, 256), (20, 1024), (ONE_CHUNK, 1024)]
 
 
 def test_a_reference_that_the_grid_holds_is_there_once():
