@@ -106,6 +106,34 @@ def test_resume_under_other_conditions_is_refused(run, tmp_path, capsys):
     assert len((copy / "trials.jsonl").read_text().splitlines()) == len(lines) - 1
 
 
+def test_a_voice_file_that_changed_is_not_taken_for_the_old_one(in_tmp, capsys):
+    rate = 24000
+    speech = np.sin(np.arange(2 * rate) / 9) * np.sin(np.arange(2 * rate) / 4000)
+    sf.write("a.wav", speech, rate)
+    assert main(["sweep", *TINY, "--voice", "a.wav", "--out", "one", "--max-seconds", "0.001"]) in (0, 1)
+    sf.write("a.wav", speech * 0.5, rate)
+    capsys.readouterr()
+    for argv in (["--like", "one"], ["--resume", "one"]):
+        assert main(["sweep", *argv]) == 2
+        assert "is no longer the one of that run" in capsys.readouterr().err
+
+
+def test_resumed_requests_are_warm(in_tmp, monkeypatch):
+    """A resumed run loads anew, so it warms up again before it times, without writing that down twice."""
+    from xttsbench import runner
+
+    assert main(["sweep", *TINY, "--out", "one"]) == 0
+    lines = Path("one/trials.jsonl").read_text().splitlines(keepends=True)
+    Path("one/trials.jsonl").write_text("".join(lines[:-2]))
+    made, execute = [], runner.execute
+    monkeypatch.setattr(
+        runner, "execute", lambda session, trial, **k: (made.append(trial.phase), execute(session, trial, **k))[1]
+    )
+    assert main(["sweep", "--resume", "one"]) == 0
+    assert made == ["warmup", "warmup", "stages", "stages"]
+    assert len(Path("one/trials.jsonl").read_text().splitlines()) == len(lines)
+
+
 def test_dry_run_prints_the_trials_and_an_estimate_and_writes_nothing(in_tmp, capsys):
     assert main(["sweep", "--dry-run", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -161,6 +189,15 @@ BAD = {
     "texts file empty": (["sweep", "--texts-file", "empty.txt"], "is empty"),
     "nothing to say to": (["say", "hello"], "--out F.wav, --play, or both"),
     "no command": ([], "COMMAND"),
+    "an option of another command": (["say", "hi", "--repeats", "3"], "say has no option --repeats"),
+    "a seed too long": (["sweep", "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
+    "no time at all": (["sweep", "--max-seconds", "nan"], "--max-seconds is nan"),
+    "resume with other wishes": (["sweep", "--resume", "taken", "--repeats", "9"], "leave out --repeats"),
+    "not a wav": (["say", "hi", "--out", "f.xyz"], "does not end in .wav"),
+    "unwritable wav": (["say", "hi", "--out", "/proc/f.wav"], "can't be written"),
+    "a file to export to": (["export-checkpoint", "short.wav"], "not an empty folder"),
+    "tf32 on a CPU": (["sweep", "--precision", "tf32", "--device", "cpu"], "only a CUDA device has it"),
+    "a replay without sound": (["sweep", "--preset", "seams", "--no-audio"], "nothing to hear"),
 }
 
 

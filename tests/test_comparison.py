@@ -169,6 +169,19 @@ def test_lost_samples_spoil_exactness_and_other_tokens_are_not_compared():
     assert math.isnan(comparison.compare([good, replace(reference, record=other)])["snr_db"].iloc[0])
 
 
+def test_other_settings_are_other_contenders_and_have_their_own_whole():
+    fast = record(stream_chunk_size=10, speed=1.25)
+    slow, whole = record(stream_chunk_size=10), record(stream_chunk_size=ONE_CHUNK)
+    assert comparison.variants([fast, slow]) == ["stock speed=1.25", "stock speed=1.0"]
+    assert comparison.variants([slow, slow]) == ["stock", "stock"]
+    audio = noise(2.0)
+    rows = comparison.compare([Heard(r, audio, seams_table([r]), None) for r in (fast, slow, whole)]).set_index(
+        "variant"
+    )
+    assert rows.loc["stock speed=1.0", "snr_db"] > 100
+    assert math.isnan(rows.loc["stock speed=1.25", "snr_db"])
+
+
 def test_the_worst_seam_comes_first():
     click = noise(2.0, 1)
     click[RATE : RATE + 2] += 0.9

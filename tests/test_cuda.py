@@ -45,7 +45,7 @@ def test_a_chunk_is_stamped_when_its_samples_are_in_host_memory(gpu):
     torch.cuda.synchronize()
     ends = [start.elapsed_time(e) / 1000 for e in finished]
     assert all(c.arrival_s >= e - 1e-3 for c, e in zip(got.chunks, ends, strict=True))
-    assert all(c.yielded_s <= c.arrival_s for c in got.chunks)
+    assert got.chunks[0].yielded_s < ends[0], "the library hands the first chunk over before the GPU has made it"
 
 
 @pytest.mark.parametrize("engine", ["stock", "naive", "whole"])

@@ -183,3 +183,18 @@ def test_empty_and_endless_texts_are_refused(text):
 def test_samples_of_tokens_matches_the_facts():
     assert samples_of(20) == 22272
     assert samples_of(20) - 1024 == 21248
+
+
+def test_every_language_is_a_text_of_its_own():
+    texts = tuple(Text("short", language, f"text in {language}") for language in ("en", "de"))
+    trials = sweep(texts=texts, engines=("stock",), grid={}).trials()
+    assert {t.text.language for t in trials if t.phase == "warmup"} == {"en", "de"}
+    assert all(a.text != b.text for a, b in itertools.pairwise(trials))
+
+
+def test_a_checkpoint_counts_by_its_weights_not_by_its_place(trial):
+    here, there = (
+        replace(trial, config=replace(NANO, model=m, weights_sha256="abc")) for m in ("/a/model", "/b/model")
+    )
+    assert here.id == there.id != trial.id
+    assert replace(here, config=replace(here.config, weights_sha256="abd")).id != here.id

@@ -122,3 +122,17 @@ def test_the_interval_covers_what_it_should():
 def test_undefined_is_nan(values, expected):
     got = stats.median_interval(np.array(values))
     assert tuple(int(math.isnan(g)) for g in got) == expected
+
+
+def test_a_whole_call_is_no_stream_though_its_sentences_have_seams(trial):
+    whole = record(replace(trial, engine="whole"))
+    (row,) = table.trials([whole]).to_dict("records")
+    assert math.isnan(row["rtf_steady"]) and math.isnan(row["gap_p50_s"]) and row["chunks"] == 1
+    assert len(table.seams([whole])) == 2
+
+
+def test_what_must_be_said_of_a_model_is_in_every_row(trial):
+    rows = table.trials([record(trial, note="random weights: times hold, sound is noise")])
+    assert (
+        rows["note"].tolist() == stats.summary(rows)["note"].tolist() == ["random weights: times hold, sound is noise"]
+    )

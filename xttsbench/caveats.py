@@ -31,6 +31,10 @@ def caveats(trial: Trial, *, char_limits: Mapping[str, int] | None = None) -> di
         found["do_sample_still_samples"] = (
             "do_sample=False still samples in stock streaming, without temperature, top_k and top_p; greedy is top_k=1"
         )
+    if stock and trial.config.deepspeed:
+        found["deepspeed_half_precision"] = (
+            f"DeepSpeed runs the GPT in half precision, whatever the precision ({trial.config.precision}) says"
+        )
     beams = s.num_beams if trial.engine not in STREAMING else 1
     if s.length_penalty != SETTINGS["length_penalty"].default and beams == 1:
         found["length_penalty_inert"] = "length_penalty acts only where beams are ranked; it changes nothing here"

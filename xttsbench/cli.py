@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from xttsbench import __version__
@@ -21,6 +21,8 @@ from xttsbench.texts import NAMES
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence on stderr, with the nearest known option, and exit code 2."""
 
+    words: Sequence[str] = ()
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
 
@@ -28,19 +30,22 @@ class Parser(argparse.ArgumentParser):
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
             given = message.removeprefix(prefix).split()[0]
-            known = [o for a in self.actions() for o in a.option_strings]
+            command = next((word for word in self.words or sys.argv[1:] if word in self.commands()), "")
+            own = self.commands()[command] if command else self
+            known = [o for a in own._actions for o in a.option_strings]
             near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-            hint = f" did you mean {near[0]}?" if near else f" `{self.prog} --help` lists what there is."
-            message = f"unknown option {given};{hint}"
+            hint = f"did you mean {near[0]}?" if near else f"`{own.prog} --help` lists what there is."
+            message = f"{own.prog.removeprefix('xttsbench ')} has no option {given}; {hint}"
         self.exit(2, f"xttsbench: {message}\n")
 
-    def actions(self) -> list[argparse.Action]:
-        found = list(self._actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for sub in action.choices.values():
-                    found += sub._actions
-        return found
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.words = [str(word) for word in args or ()]
+        return super().parse_args(args, namespace)
+
+    def commands(self) -> dict[str, argparse.ArgumentParser]:
+        """Return the parsers of the commands, by name."""
+        subs = [a for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+        return dict(subs[0].choices) if subs else {}
 
 
 def _bool(word: str) -> bool:
@@ -53,7 +58,9 @@ def _bool(word: str) -> bool:
 KINDS: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "bool": _bool, "str": str}
 
 
-def _add_settings(parser: argparse.ArgumentParser, *, several: bool, names: Sequence[str]) -> None:
+def _add_settings(
+    parser: argparse.ArgumentParser, *, several: bool, names: Sequence[str], otherwise: Mapping[str, Any] | None = None
+) -> None:
     group = parser.add_argument_group("settings" + (", each of one value or several" if several else ""))
     for name in names:
         f = SETTINGS[name]
@@ -63,7 +70,7 @@ def _add_settings(parser: argparse.ArgumentParser, *, several: bool, names: Sequ
             type=KINDS[str(f.type)],
             nargs="+" if several else None,
             metavar=meta["unit"].upper() if meta["unit"] not in ("-", "") else "X",
-            help=f"{meta['meaning']} (default {f.default})".replace("%", "%%"),
+            help=f"{meta['meaning']} (default {(otherwise or {}).get(name, f.default)})".replace("%", "%%"),
         )
 
 
@@ -103,7 +110,10 @@ def parser() -> Parser:
     build = sweep.add_argument_group("how the model is run, each of one value or several")
     build.add_argument("--precision", nargs="+", metavar="P", help=f"of {', '.join(PRECISIONS)} (default fp32)")
     build.add_argument(
-        "--compile", nargs="+", metavar="MODE", help=f"torch.compile of the vocoder: {', '.join(COMPILE_MODES)}"
+        "--compile",
+        nargs="+",
+        metavar="MODE",
+        help=f"torch.compile of the vocoder (seamless: of its token step): {', '.join(COMPILE_MODES)}",
     )
     build.add_argument("--threads", nargs="+", type=int, metavar="N", help="CPU threads of torch (0: its own choice)")
     build.add_argument(
@@ -127,17 +137,25 @@ def parser() -> Parser:
         "--engines", nargs="+", metavar="ENGINE", help=f"two or more of {', '.join(ENGINES)} (default all)"
     )
     compare.add_argument(
-        "--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)} (default medium)"
+        "--texts",
+        nargs="+",
+        metavar="NAME",
+        help=f"shipped texts, of {', '.join(NAMES)} (default medium)",
+        default=["medium"],
     )
     compare.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
-    compare.add_argument("--repeats", type=int, metavar="N", help="seeds a text (default 4)")
+    compare.add_argument("--repeats", type=int, metavar="N", help="seeds a text (default 5)", default=5)
     compare.add_argument("--seed", type=int, default=0, metavar="S")
+    compare.add_argument("--precision", nargs=1, metavar="P", help=f"one of {', '.join(PRECISIONS)} (default fp32)")
+    compare.add_argument("--threads", nargs=1, type=int, metavar="N", help="CPU threads of torch (0: its own choice)")
     compare.add_argument("--out", metavar="DIR", help="folder of the run (default results/<date>-compare-<model>)")
     compare.add_argument("--max-seconds", type=float, metavar="S", help="begin no trial after this many seconds")
     compare.add_argument("--dry-run", action="store_true", help="print the trials and an estimate of time, run nothing")
     compare.set_defaults(resume=None, no_audio=False)
     _add_model(compare)
-    _add_settings(compare, several=False, names=list(SETTINGS))
+    _add_settings(
+        compare, several=False, names=list(SETTINGS), otherwise={"enable_text_splitting": True, "join": "all three"}
+    )
 
     show = commands.add_parser("show", help="print the table of a run")
     show.add_argument("run", metavar="RUN")
@@ -175,5 +193,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"xttsbench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("xttsbench: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        print(
+            f"xttsbench: {error.filename or 'a file'}: {error.strerror or error}; choose another place.",
+            file=sys.stderr,
+        )
+        return 2

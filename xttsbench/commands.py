@@ -9,9 +9,11 @@ from pathlib import Path
 
 from xttsbench.caveats import gathered
 from xttsbench.grid import Sweep
-from xttsbench.planning import resolve_model, resolve_sweep, settings_given, voice_of
+from xttsbench.planning import resolve_model, resolve_sweep, settings_given, unchanged, voice_of, weights_of
 from xttsbench.settings import ENGINES, Settings, unknown
 from xttsbench.spec import EngineConfig, Text, Trial
+
+WITH_RESUME = ("command", "resume", "max_seconds", "accept_cpml", "dry_run")
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -19,12 +21,23 @@ def sweep(args: argparse.Namespace) -> int:
     from xttsbench import store, sweeping
 
     if args.resume:
+        ignored = sorted(
+            name for name, value in vars(args).items() if name not in WITH_RESUME and value not in (None, False)
+        )
+        if ignored:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
+            raise ValueError(
+                f"--resume goes on with the run as it was asked; leave out {options}, or start anew with --like {args.resume}."
+            )
         plan = Sweep.from_json(store.read_meta(Path(args.resume))["sweep"])
+        unchanged(plan)
+        there = frozenset(r.trial.id for r in store.read(Path(args.resume)))
         print(f"resuming {args.resume}")
     else:
         plan, said = resolve_sweep(args)
+        there = frozenset()
         print(said)
-    return sweeping.dry_run(plan) if args.dry_run else sweeping.execute(plan, args, present=present)
+    return sweeping.dry_run(plan, there=there) if args.dry_run else sweeping.execute(plan, args, present=present)
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -61,15 +74,15 @@ def say(args: argparse.Namespace) -> int:
         raise ValueError("nothing to do with the sound: give --out F.wav, --play, or both.")
     if args.out and Path(args.out).exists():
         raise ValueError(f"{args.out!r} is there already; nothing is overwritten: name a new file.")
-    if args.out and not Path(args.out).resolve().parent.is_dir():
-        raise ValueError(f"folder {str(Path(args.out).resolve().parent)!r} is not there; make it first.")
+    if args.out:
+        player.check_place(Path(args.out))
     if args.engine not in ENGINES:
         raise unknown("engine", args.engine, ENGINES)
     settings = Settings(**settings_given(args))
     text = Text("said", settings.language, args.text)
     model, said = resolve_model(args.model or "auto", args.accept_cpml)
     print(said)
-    config = EngineConfig(model=model, device=resolve_device(args.device or "auto"))
+    config = EngineConfig(model=model, device=resolve_device(args.device or "auto"), weights_sha256=weights_of(model))
     trial = Trial(engine=args.engine, config=config, settings=settings, text=text, voice=voice_of(args), seed=args.seed)
     live = player.open_player(sample_rate=runner.SAMPLE_RATE) if args.play else None
     session = runner.open_session(config, accept_cpml=args.accept_cpml)
@@ -106,23 +119,22 @@ def doctor(args: argparse.Namespace) -> int:
 def params(args: argparse.Namespace) -> int:
     """Print the manual."""
     from xttsbench import params as manual
-    from xttsbench.models import weights
     from xttsbench.models.released import released
 
-    if args.model == "nano":
+    model, _ = resolve_model(args.model, accept_cpml=True)
+    if model == "nano":
         from xttsbench.models.nano import DATA
 
         path: Path | None = DATA / "config.json"
-    elif args.model == "random":
+    elif model == "random":
         path = None
-    elif args.model == "xtts_v2":
+    elif model == "xtts_v2":
         here = released()
         if here.folder is None or not here.whole:
             raise ValueError("XTTSv2's config.json is not in the cache; fetch the model by a sweep first.")
         path = here.folder / "config.json"
     else:
-        weights.check_folder(Path(args.model))
-        path = Path(args.model) / "config.json"
+        path = Path(model) / "config.json"
     print(
         manual.markdown(path, source=f"{args.model}'s") if args.markdown else manual.text(path),
         end="\n" if not args.markdown else "",
@@ -132,14 +144,14 @@ def params(args: argparse.Namespace) -> int:
 
 def export_checkpoint(args: argparse.Namespace) -> int:
     """Write a model as a checkpoint folder."""
+    from xttsbench.models.export import check_place
     from xttsbench.models.export import export_checkpoint as export
     from xttsbench.models.weights import load
 
     model, said = resolve_model(args.model, args.accept_cpml)
     print(said)
     folder = Path(args.folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"folder {str(folder)!r} is not empty; nothing is overwritten: name a new one.")
+    check_place(folder)
     for path in export(load(EngineConfig(model=model), accept_cpml=args.accept_cpml), folder):
         print(f"{path.stat().st_size:>13,} bytes  {path}")
     return 0

@@ -18,9 +18,10 @@ from xttsbench import store, table
 from xttsbench.metrics.exactness import exactness
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
-from xttsbench.settings import ONE_CHUNK
+from xttsbench.settings import ONE_CHUNK, REPLAYED
 from xttsbench.stats import median_interval
 
+JOINING = (*REPLAYED, "first_chunk_size", "chunk_growth")
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
 WORDS = {
     "click": ("clicks", ""),
@@ -50,6 +51,25 @@ def variant(record: Record) -> str:
     if t.phase == "replay":
         return f"{t.settings.stream_chunk_size}/{t.settings.overlap_wav_len}"
     return f"naive/{t.settings.join}" if t.engine == "naive" else t.engine
+
+
+def variants(records: list[Record]) -> list[str]:
+    """Return the contender that each record belongs to: its `variant`, and whatever else of its settings differs within that."""
+    plain = [variant(r) for r in records]
+    seen: dict[str, dict[str, set[Any]]] = {}
+    for name, r in zip(plain, records, strict=True):
+        for setting, value in _others(r).items():
+            seen.setdefault(name, {}).setdefault(setting, set()).add(value)
+    return [
+        " ".join([name, *(f"{s}={v}" for s, v in _others(r).items() if len(seen[name][s]) > 1)])
+        for name, r in zip(plain, records, strict=True)
+    ]
+
+
+def _others(record: Record) -> dict[str, Any]:
+    t = record.trial
+    named = (*REPLAYED, "language") if t.phase == "replay" else ("join", "language")
+    return {**{n: v for n, v in vars(t.settings).items() if n not in named}, **vars(t.config)}
 
 
 def is_reference(record: Record) -> bool:
@@ -90,10 +110,11 @@ def compare(heard: list[Heard]) -> pd.DataFrame:
     references = {_pair(h.record): h for h in heard if is_reference(h.record)}
     rows = []
     contenders = [h for h in heard if not is_reference(h.record)]
-    for name in dict.fromkeys(variant(h.record) for h in contenders):
-        mine = [h for h in contenders if variant(h.record) == name]
+    names = variants([h.record for h in contenders])
+    for name in dict.fromkeys(names):
+        mine = [h for h, own in zip(contenders, names, strict=True) if own == name]
         figures = table.trials([h.record for h in mine])
-        base: dict[str, Any] = {"variant": name, "n": len(mine)}
+        base: dict[str, Any] = {"variant": name, "n": len(mine), "note": mine[0].record.note}
         for time in TIMES:
             base[time], base[f"{time}_lo"], base[f"{time}_hi"] = median_interval(figures[time].to_numpy(dtype=float))
         base |= _exact(mine, references)
@@ -174,7 +195,8 @@ def worst_seams(heard: list[Heard], *, most: int = 6) -> list[tuple[Heard, int, 
 
 def _pair(record: Record) -> tuple[Any, ...]:
     t = record.trial
-    return t.engine, t.config, t.text, t.voice, t.seed
+    kept = {name: value for name, value in vars(t.settings).items() if name not in JOINING}
+    return t.engine, t.config, t.text, t.voice, t.seed, tuple(kept.items())
 
 
 def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[str, float]:
@@ -194,8 +216,11 @@ def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[
         overall.append(got.snr_db)
         near = got.seam_snr_db[(h.seams["kind"] == "chunk").to_numpy()]
         worst.append(np.nanmin(near) if np.isfinite(near).any() else NAN)
+    snr, low, high = median_interval(np.array(overall))
     return {
-        "snr_db": float(np.median(overall)) if overall else NAN,
+        "snr_db": snr,
+        "snr_db_lo": low,
+        "snr_db_hi": high,
         "worst_seam_snr_db": float(np.nanmin(worst)) if np.isfinite(worst).any() else NAN,
     }
 

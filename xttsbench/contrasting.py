@@ -10,7 +10,7 @@ import pandas as pd
 import soundfile as sf
 from tqdm.auto import tqdm
 
-from xttsbench import comparison, store, table
+from xttsbench import comparison, stats, store, table
 from xttsbench.comparison import WORDS, Heard
 from xttsbench.showing import interval
 
@@ -28,14 +28,17 @@ SHORT = {
 
 
 def show_comparison(folder: Path) -> int:
-    """Print a comparison; write compare.csv, compare.png and clips/ into its run. 1 if under two contenders succeeded."""
+    """Print a comparison; write compare.csv, compare.png and clips/ into its run. 1 if no contender succeeded."""
     meta = store.read_meta(folder)
     records = list(store.read(folder))
     heard = comparison.hear(folder, tqdm(records, desc="listening", unit="trial", leave=False, disable=None))
     rows = comparison.compare(heard)
-    store.write_text(folder / "compare.csv", rows.to_csv(index=False))
-    for error, count in table.trials(records).query("status != 'ok'")["error"].value_counts().items():
-        print(f"careful: {count} of {len(records)} trials failed: {error}")
+    trials = table.trials(records)
+    summary = stats.summary(trials)
+    store.write_derived(folder / "summary.csv", summary.to_csv(index=False))
+    store.write_derived(folder / "compare.csv", rows.to_csv(index=False))
+    if not heard and len(trials):
+        print("no trial kept audio, and seams can't be judged without it; run again without --no-audio")
     if len(rows):
         once = rows.drop_duplicates("variant")
         if once["rtf"].notna().any():
@@ -54,6 +57,8 @@ def show_comparison(folder: Path) -> int:
         for _, row in rows.iterrows():
             where = "" if row["kind"] == "-" else f", {row['kind']} seams"
             print(f"  {row['variant']}{where}: {comparison.verdict(row, kind=row['kind'])}")
+    for doubt in stats.doubts(trials, summary):
+        print(f"careful: {doubt}")
     for note in [*comparison.notes(heard), meta["model"].get("note", "")]:
         if note:
             print(f"note: {note}")
@@ -64,7 +69,7 @@ def show_comparison(folder: Path) -> int:
         + (f", {figure}" if figure else "")
         + (f", {len(clips)} clips in {folder / 'clips'}" if clips else "")
     )
-    return 0 if len(rows) and rows["variant"].nunique() > 1 else 1
+    return 0 if len(rows) else 1
 
 
 def _times(rows: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +88,8 @@ def _times(rows: pd.DataFrame) -> pd.DataFrame:
 def _seams(rows: pd.DataFrame) -> pd.DataFrame:
     shown = rows[["variant", "kind", "seams"]].copy()
     for metric, title in SHORT.items():
-        shown[title] = [_percent(v) for v in rows[f"{metric}_audible_share"]]
+        columns = [f"{metric}_audible_share{end}" for end in ("", "_lo", "_hi")]
+        shown[title] = [_share(*values) for values in rows[columns].itertuples(index=False)]
     shown["pause s"] = [_number(v, 2) for v in rows["pause_s"]]
     shown["x own pause"] = [_number(v, 1) for v in rows["pause_ratio"]]
     shown["pitch cents"] = [_number(v, 0) for v in rows["pitch_step_cents"]]
@@ -94,8 +100,8 @@ def _seams(rows: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _percent(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.0%}"
+def _share(value: float, low: float, high: float) -> str:
+    return "-" if not math.isfinite(value) else f"{value:.0%} [{low:.0%}, {high:.0%}]"
 
 
 def _number(value: float, digits: int) -> str:
@@ -103,8 +109,10 @@ def _number(value: float, digits: int) -> str:
 
 
 def _clips(folder: Path, worst: list[tuple[Heard, int, str]]) -> list[Path]:
-    """Write half a second to each side of the worst seams, with and without what is at the seam's name in the file name."""
+    """Write half a second to each side of the worst seams, named by contender, kind and metric; older ones go."""
     out = []
+    for old in (folder / "clips").glob("*.wav"):
+        old.unlink()
     for number, (h, k, metric) in enumerate(worst, 1):
         rate = h.record.sample_rate
         at = int(h.seams["sample"][k])
@@ -123,8 +131,9 @@ def _corner(meta: dict[str, object]) -> str:
     assert isinstance(sweep, dict) and isinstance(machine, dict)
     config = sweep["configs"][0]
     where = machine["gpu"] if config["device"] == "cuda" else machine["cpu"]
-    noise = "; random weights: sound is noise" if config["model"] == "random" else ""
-    return f"{config['model']} on {where}{noise}"
+    model = meta["model"]
+    assert isinstance(model, dict)
+    return f"{Path(config['model']).name} on {where}; {model['note'] or 'as released'}"
 
 
 def _figure(folder: Path, heard: list[Heard], *, note: str) -> Path | None:

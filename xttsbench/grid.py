@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -46,6 +46,8 @@ class Sweep:
                 f"a replay was asked of {', '.join(others)}, but only 'stock' can be replayed: its chunks are joined from one "
                 "generation; leave the other engines out, or run them in a sweep that doesn't replay."
             )
+        if not 0 <= self.seed <= 2**63 - 1 - self.repeats:
+            raise ValueError(f"seed is {self.seed}; torch takes whole numbers from 0 up to 63 bits.")
         if self.repeats < 1:
             raise ValueError(f"repeats is {self.repeats}; a sweep needs 1 or more.")
         for name, values in self.grid.items():
@@ -91,16 +93,13 @@ class Sweep:
         for config in self.configs:
             cells = self.cells(config)
             out.append(replace(cells[0], phase="cold"))
-            shapes: dict[tuple[str, int, str], Trial] = {}
-            for t in cells:
-                shapes.setdefault((t.engine, t.settings.stream_chunk_size, t.text.name), t)
-            blocks = [[replace(t, phase="warmup") for t in shapes.values()]]
+            blocks = [warmups(cells)]
             for r in range(self.repeats):
                 blocks.append([replace(t, seed=self.seed + r, repeat=r) for t in cells])
             if self.stages:
                 blocks.append([replace(t, phase="stages") for t in cells])
             for number, block in enumerate(blocks):
-                out += _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text.name)
+                out += _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text)
         return out
 
     def _replays(self, config: EngineConfig) -> Iterator[Trial]:
@@ -140,12 +139,20 @@ class Sweep:
         )
 
 
-def _shuffled(block: list[Trial], *, seed: str, after: str) -> list[Trial]:
+def warmups(trials: Iterable[Trial]) -> list[Trial]:
+    """Return a warm-up for each shape (engine, chunk size, text) among `trials`."""
+    shapes: dict[tuple[str, int, Text], Trial] = {}
+    for t in trials:
+        shapes.setdefault((t.engine, t.settings.stream_chunk_size, t.text), replace(t, phase="warmup"))
+    return list(shapes.values())
+
+
+def _shuffled(block: list[Trial], *, seed: str, after: Text) -> list[Trial]:
     """Shuffle a block so that neighbours speak different texts wherever the counts allow it."""
     rng = random.Random(seed)
-    queues: dict[str, list[Trial]] = {}
+    queues: dict[Text, list[Trial]] = {}
     for trial in rng.sample(block, len(block)):
-        queues.setdefault(trial.text.name, []).append(trial)
+        queues.setdefault(trial.text, []).append(trial)
     out: list[Trial] = []
     while queues:
         most = max(len(q) for q in queues.values())

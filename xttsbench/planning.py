@@ -27,6 +27,8 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
         base = Sweep.from_json(store.read_meta(Path(args.like))["sweep"])
         if args.preset:
             raise ValueError("--like and --preset both say what to run; give one of them.")
+        if not (args.voice or args.speaker):
+            unchanged(base)
     else:
         base = from_preset(args.preset or ("quick" if _device(args) == "cpu" else "latency"))
     model, said = resolve_model(args.model or (base.configs[0].model if args.like else "auto"), args.accept_cpml)
@@ -34,7 +36,7 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
     changes: dict[str, Any] = {"configs": configs, "grid": {**base.grid, **{k: tuple(v) for k, v in given.items()}}}
     if args.engines:
         changes["engines"] = tuple(dict.fromkeys(args.engines))
-    languages = tuple(args.languages or ("en",))
+    languages = tuple(args.languages or (dict.fromkeys(t.language for t in base.texts) if args.like else ("en",)))
     if args.texts_file and (args.texts or (args.languages and len(languages) > 1)):
         raise ValueError(
             "--texts-file brings its own texts; leave out --texts, and give at most one of --languages for plain lines."
@@ -80,14 +82,14 @@ def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
     if args.texts_file:
         texts = text_sources.from_file(args.texts_file, language=args.language or "en")
     else:
-        texts = text_sources.shipped(tuple(args.texts or ("medium",)), (grid.pop("language", ("en",))[0],))
+        texts = text_sources.shipped(tuple(args.texts), (grid.pop("language", ("en",))[0],))
     plan = Sweep(
-        configs=(EngineConfig(model=model, device=_device(args)),),
+        configs=_configs(args, model, (EngineConfig(model=model),)),
         engines=engines,
         grid={name: values for name, values in grid.items() if name != "language"},
         texts=texts,
         voice=voice_of(args),
-        repeats=args.repeats if args.repeats is not None else 4,
+        repeats=args.repeats,
         seed=args.seed,
         stages=False,
         preset="compare",
@@ -120,17 +122,38 @@ def resolve_model(model: str, accept_cpml: bool) -> tuple[str, str]:
 
 
 def _configs(args: argparse.Namespace, model: str, base: tuple[EngineConfig, ...]) -> tuple[EngineConfig, ...]:
-    device = _device(args, base[0].device if args.like else "auto")
-    deepspeed = args.deepspeed or (args.like and base[0].deepspeed)
+    device = _device(args, base[0].device if getattr(args, "like", None) else "auto")
+    deepspeed = getattr(args, "deepspeed", False) or base[0].deepspeed
+    sha = weights_of(model)
     precisions = args.precision or list(dict.fromkeys(c.precision for c in base))
-    compiles = args.compile or list(dict.fromkeys(c.compile for c in base))
+    compiles = getattr(args, "compile", None) or list(dict.fromkeys(c.compile for c in base))
     threads = args.threads or list(dict.fromkeys(c.threads for c in base))
     return tuple(
-        EngineConfig(model=model, device=device, precision=p, compile=c, threads=t, deepspeed=bool(deepspeed))
+        EngineConfig(
+            model=model, device=device, precision=p, compile=c, threads=t, deepspeed=bool(deepspeed), weights_sha256=sha
+        )
         for p in precisions
         for c in compiles
         for t in threads
     )
+
+
+def weights_of(model: str) -> str:
+    """Return the hash of a checkpoint folder's weights; '' for a model with a name, which says what it is."""
+    from xttsbench.models.weights import file_sha256
+
+    path = Path(model) / "model.pth"
+    return file_sha256(path) if path.is_file() else ""
+
+
+def unchanged(plan: Sweep) -> Sweep:
+    """Return the sweep of an earlier run, if its voice files are still what they were; ValueError names the mend."""
+    files = list(plan.voice.files)
+    if files and VoiceSpec.from_files(files).sha256 != plan.voice.sha256:
+        raise ValueError(
+            f"voice file {', '.join(files)} is no longer the one of that run; restore it, or give --voice in a new run."
+        )
+    return plan
 
 
 def _device(args: argparse.Namespace, otherwise: str = "auto") -> str:

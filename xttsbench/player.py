@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from pathlib import Path
@@ -85,3 +86,12 @@ def open_player(*, sample_rate: int) -> Player:
 def write(path: Path, audio: Signal, *, sample_rate: int) -> None:
     """Write audio (n,) in -1..1 as a 24-bit WAV file."""
     sf.write(str(path), np.clip(audio, -1, 1), sample_rate, subtype="PCM_24")
+
+
+def check_place(path: Path) -> None:
+    """Raise ValueError unless a WAV file may be written at `path`."""
+    folder = path.resolve().parent
+    if path.suffix.lower() != ".wav":
+        raise ValueError(f"{str(path)!r} does not end in .wav, which is what is written.")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"folder {str(folder)!r} is not there or can't be written; choose another place.")

@@ -75,6 +75,8 @@ class Record:
         Clocks, temperature, load and the like around the trial.
     flags
         Causes for doubt, e.g. 'gpu_throttled:sw_power_cap', 'cpu_shared'.
+    note
+        What must be said with every figure of this model, e.g. that its sound is noise.
     """
 
     trial: Trial
@@ -92,6 +94,7 @@ class Record:
     energy_j: float = NAN
     state: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    note: str = ""
 
     def to_json(self) -> str:
         """Return the record as one line of JSON, without the newline."""

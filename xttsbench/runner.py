@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xttsbench import clock, machine
-from xttsbench.grid import Sweep
+from xttsbench.grid import Sweep, warmups
 from xttsbench.metrics.latency import first_audible
 from xttsbench.record import NAN, Record
 from xttsbench.spec import EngineConfig, Trial
@@ -53,7 +53,7 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
     A failure becomes a record with status 'failed' and the reason; only an interrupt passes through.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-    record = Record(trial=trial, started_at=started, sample_rate=SAMPLE_RATE)
+    record = Record(trial=trial, started_at=started, sample_rate=SAMPLE_RATE, note=session.loaded.note)
     audio = np.zeros(0, dtype=np.float32)
     try:
         voice = session.voice(trial)
@@ -142,12 +142,17 @@ def run(
     todo = [t for t in sweep.trials() if t.id not in there]
     start = time.monotonic()
     done = 0
-    for config, trials in itertools.groupby(todo, key=lambda t: t.config):
+    for config, grouped in itertools.groupby(todo, key=lambda t: t.config):
+        trials = list(grouped)
         if first is not None and first.config == config:
             session, first = first, None
         else:
             session = open_session(config, accept_cpml=accept_cpml)
         try:
+            if trials[0].phase in ("timed", "stages"):
+                # the cold and warm requests of this run were made by another process, and are on record
+                for trial in warmups(trials):
+                    execute(session, trial)
             begun = time.monotonic()
             for number, trial in enumerate(trials, 1):
                 if time.monotonic() - start > max_seconds:

@@ -14,7 +14,6 @@ TIMES = (
     ("prebuffer_s", "prebuffer ms", 1000, 0),
     ("stalls", "stalls", 1, 0),
 )
-SIZES = (("audio_s", "audio s", 1, 2), ("chunks", "chunks", 1, 0))
 
 
 def show_run(folder: Path) -> int:
@@ -24,11 +23,15 @@ def show_run(folder: Path) -> int:
         print(f"{folder} holds no trial yet")
         return 1
     rows = stats.summary(trials)
-    store.write_text(folder / "summary.csv", rows.to_csv(index=False))
+    store.write_derived(folder / "summary.csv", rows.to_csv(index=False))
     if len(rows):
         print(render(rows))
-    if (trials["phase"] == "replay").any():
-        print("replayed: times are not measured")
+    stages = trials[(trials["phase"] == "stages") & (trials["status"] == "ok")].filter(regex="^(engine|stage_.*)$")
+    if len(stages):
+        medians = stages.groupby("engine").median() * 1000
+        medians.columns = [name.removeprefix("stage_").removesuffix("_s") for name in medians.columns]
+        print("\nstages, median ms a request, timed in a pass of their own")
+        print(medians.to_string(float_format=lambda v: f"{v:,.1f}", na_rep="-") + "\n")
     note = meta["model"].get("note")
     if note:
         print(f"note: {note}")
@@ -46,15 +49,12 @@ def show_run(folder: Path) -> int:
 
 
 def render(rows: Any) -> str:
-    """Return a summary as a table for people: what differs between rows, then median and 95 % interval.
-
-    Where no time was measured, as in a replay, sizes take the place of times.
-    """
+    """Return a summary as a table for people: what differs between rows, then median and 95 % interval."""
     shown = rows[stats.varying(rows)].copy() if len(rows) > 1 else rows[["engine", "text"]].copy()
     for name in shown:
         shown[name] = [_plain(v) for v in shown[name]]
     shown.insert(len(shown.columns), "n", rows["n"].to_numpy())
-    for metric, title, scale, digits in TIMES if rows["rtf"].notna().any() else SIZES:
+    for metric, title, scale, digits in TIMES:
         shown[title] = [interval(r, metric, scale, digits) for _, r in rows.iterrows()]
     text: str = shown.to_string(index=False)
     return f"median [95 % bootstrap interval]\n{text}"

@@ -31,7 +31,8 @@ Phase = Literal["cold", "warmup", "timed", "stages", "replay"]
 class EngineConfig:
     """What a loaded model is; a change means loading again.
 
-    `model` is 'nano', 'random', 'xtts_v2' or a checkpoint folder; `threads` 0 leaves torch's own count.
+    `model` is 'nano', 'random', 'xtts_v2' or a checkpoint folder, which counts by the hash of its weights and not by where it lies;
+    `threads` 0 leaves torch's own count.
     """
 
     model: str
@@ -40,12 +41,18 @@ class EngineConfig:
     deepspeed: bool = False
     compile: str = "none"
     threads: int = 0
+    weights_sha256: str = ""
 
     def __post_init__(self) -> None:
         for name, known in (("device", DEVICES[1:]), ("precision", PRECISIONS), ("compile", COMPILE_MODES)):
             value = getattr(self, name)
             if value not in known:
                 raise unknown(name, value, known)
+        for name, asked in (("precision tf32", self.precision == "tf32"), ("deepspeed", self.deepspeed)):
+            if asked and self.device != "cuda":
+                raise ValueError(
+                    f"{name} was asked for on {self.device!r}, but only a CUDA device has it; leave it out."
+                )
         if self.threads < 0:
             raise ValueError(f"threads is {self.threads}; it takes 0 (torch's own count) or more.")
 
@@ -170,5 +177,7 @@ class Trial:
         data = {**self.to_json(), **changed}
         if self.voice.sha256:
             data["voice"]["files"] = []
+        # a checkpoint counts by its weights, wherever it lies; a model with a name has no such hash
+        del data["config"]["model" if self.config.weights_sha256 else "weights_sha256"]
         text = json.dumps(data, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

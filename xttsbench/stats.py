@@ -58,11 +58,11 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     timed = trials[trials["phase"].isin(["timed", "replay"])] if len(trials) else trials
     if not len(timed):
         columns = [column for metric in METRICS for column in (metric, f"{metric}_lo", f"{metric}_hi")]
-        return pd.DataFrame(columns=[*keys, "n", "failed", *columns])
+        return pd.DataFrame(columns=[*keys, "n", "failed", "note", *columns])
     for _, group in timed.groupby("cell", sort=False):
         row = {k: group[k].iloc[0] for k in keys}
         ok = group[group["status"] == "ok"]
-        row |= {"n": len(ok), "failed": len(group) - len(ok)}
+        row |= {"n": len(ok), "failed": len(group) - len(ok), "note": group["note"].iloc[0]}
         for metric in METRICS:
             row[metric], row[f"{metric}_lo"], row[f"{metric}_hi"] = median_interval(ok[metric].to_numpy(dtype=float))
         rows.append(row)
@@ -72,7 +72,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
 def varying(table: pd.DataFrame) -> list[str]:
     """Return the identity and setting columns that take more than one value: what tells the rows apart."""
     keys = [k for k in (*IDENTITY, *SETTINGS) if k in table]
-    return [k for k in keys if table[k].astype(str).nunique() > 1]
+    return [k for k in keys if table[k].dropna().astype(str).nunique() > 1]
 
 
 def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
@@ -87,14 +87,15 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
         out.append(
             f"{len(few)} of {len(summary_table)} settings have under 5 repeats: their intervals are only a hint; raise --repeats."
         )
-    half = (summary_table["ttfc_s_hi"] - summary_table["ttfc_s_lo"]) / 2 / summary_table["ttfc_s"]
-    wide = half > WIDE
-    if wide.any():
-        worst = half.idxmax()
-        out.append(
-            f"ttfc is uncertain by more than {WIDE:.0%} in {int(wide.sum())} of {len(half)} settings "
-            f"(worst {half[worst]:.0%}): the machine is noisy or repeats are few."
-        )
+    for metric in ("ttfc_s", "rtf"):
+        half = (summary_table[f"{metric}_hi"] - summary_table[f"{metric}_lo"]) / 2 / summary_table[metric]
+        wide = half > WIDE
+        if wide.any():
+            worst = half.idxmax()
+            out.append(
+                f"{metric.removesuffix('_s')} is uncertain by more than {WIDE:.0%} in {int(wide.sum())} of {len(half)} settings "
+                f"(worst {half[worst]:.0%}): the machine is noisy or repeats are few."
+            )
     causes = timed["flags"].str.split().explode().dropna()
     causes = causes[causes != ""]
     for cause, count in causes.value_counts().items():

@@ -150,10 +150,10 @@ def read(folder: Path) -> Iterator[Record]:
     path = folder / TRIALS
     if not path.exists():
         return
-    with open(path, encoding="utf-8") as f:
+    with open(path, "rb") as f:
         for line in f:
-            if line.endswith("\n"):
-                yield Record.from_json(line)
+            if line.endswith(b"\n"):
+                yield Record.from_json(line.decode("utf-8"))
 
 
 def read_audio(folder: Path, record: Record) -> Signal:
@@ -174,6 +174,9 @@ def _write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a derived file of a run (summary.csv, say) at once or not at all."""
-    _write_atomically(path, text)
+def write_derived(path: Path, text: str) -> None:
+    """Replace a derived file of a run (summary.csv, say) at once or not at all; a run that can't be written is still read."""
+    try:
+        _write_atomically(path, text)
+    except OSError as error:
+        print(f"careful: {path} was not written ({error.strerror})")

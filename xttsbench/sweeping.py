@@ -21,13 +21,13 @@ from xttsbench.settings import VOICE_SETTINGS, settings_of
 from xttsbench.showing import duration
 from xttsbench.spec import Trial
 
-COMPARED = ("cpu", "gpu", "driver", "python", "versions")
+COMPARED = ("cpu", "threads", "gpu", "driver", "torch_cuda", "python", "versions", "commit")
 ASSUMED_RTF = {("nano", "cpu"): 0.3, ("random", "cpu"): 4.5, ("nano", "cuda"): 0.3, ("random", "cuda"): 0.4}
 
 
-def dry_run(plan: Sweep) -> int:
-    """Print every trial and an estimate of time."""
-    trials = plan.trials()
+def dry_run(plan: Sweep, *, there: frozenset[str] = frozenset()) -> int:
+    """Print every trial whose id is not there yet, and an estimate of time."""
+    trials = [t for t in plan.trials() if t.id not in there]
     for t in trials:
         settings = ", ".join(f"{k}={getattr(t.settings, k)}" for k in settings_of(t.engine) if k in plan.grid)
         print(f"{t.id}  {t.phase:7} {t.engine:9} {t.text.language}/{t.text.name:8} seed {t.seed}  {settings}")
@@ -51,6 +51,10 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
     if not todo:
         print("nothing left to run")
         return present(folder)
+    if args.max_seconds is not None and not args.max_seconds > 0:
+        raise ValueError(f"--max-seconds is {args.max_seconds}; it takes a number of seconds above 0.")
+    if plan.replay and args.no_audio:
+        raise ValueError("a replay is about what is heard, and --no-audio keeps nothing to hear; leave it out.")
     if not args.resume:
         _must_be_free(folder)
     session = runner.open_session(todo[0].config, accept_cpml=args.accept_cpml)
@@ -61,9 +65,18 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
             print(f"note: {sentence}")
         if len(sentences) > 3:
             print(f"note: ... and {len(sentences) - 3} more like it")
-    meta = {"sweep": plan.to_json(), "machine": machine.fingerprint(), "model": described, "command": _command()}
+    keep_audio = not args.no_audio
+    meta = {
+        "sweep": plan.to_json(),
+        "keep_audio": keep_audio,
+        "machine": machine.fingerprint(),
+        "model": described,
+        "command": _command(),
+    }
     if args.resume:
-        _must_match(store.read_meta(folder), meta, folder)
+        then = store.read_meta(folder)
+        _must_match(then, meta, folder)
+        keep_audio = then["keep_audio"]
         run = store.Run.resume(folder)
     else:
         run = store.Run.create(folder, meta)
@@ -76,7 +89,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
                 run,
                 first=session,
                 accept_cpml=args.accept_cpml,
-                keep_audio=not args.no_audio,
+                keep_audio=keep_audio,
                 max_seconds=args.max_seconds if args.max_seconds is not None else math.inf,
             )
             for step in steps:
@@ -135,8 +148,11 @@ def _must_match(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
         for name in COMPARED
         if then["machine"].get(name) != now["machine"].get(name)
     ]
-    if then["model"]["weights_sha256"] != now["model"]["weights_sha256"]:
-        differ.append("other weights")
+    differ += [
+        f"{name} {then['model'][name]} then, {now['model'][name]} now"
+        for name in ("weights_sha256", "torch_threads")
+        if then["model"][name] != now["model"][name]
+    ]
     if differ:
         raise ValueError(
             f"{str(folder)!r} was begun under other conditions ({'; '.join(differ)}), and unlike runs are not mixed; "
@@ -147,7 +163,9 @@ def _must_match(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
 def default_folder(plan: Sweep) -> Path:
     """Return results/<date>-<preset>-<model>, with a number behind it if that is taken."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("results") / f"{stamp}-{plan.preset or 'sweep'}-{Path(plan.configs[0].model).name}"
+    name = f"{stamp}-{plan.preset or 'sweep'}-{Path(plan.configs[0].model).name}"
+    free = (Path("results") / f"{name}{end}" for end in ("", *(f"-{i}" for i in range(2, 1000))))
+    return next(folder for folder in free if not folder.exists())
 
 
 def _command() -> str:

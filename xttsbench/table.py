@@ -33,7 +33,12 @@ METRICS = (
     "chars_per_s",
     "tokens",
     "chunks",
+    "energy_j",
+    "device_peak_allocated_bytes",
+    "device_peak_reserved_bytes",
+    "process_rss_bytes",
 )
+MEMORY = ("device_peak_allocated", "device_peak_reserved", "process_rss")
 IDENTITY = ("engine", "model", "device", "precision", "deepspeed", "compile", "threads", "text", "voice")
 
 
@@ -110,6 +115,7 @@ def _row(r: Record) -> dict[str, Any]:
         "flags": " ".join(r.flags),
         "voice_s": r.voice_s,
         "energy_j": r.energy_j,
+        "note": r.note,
     }
     ok = r.status == "ok"
     figures = latency(
@@ -118,8 +124,11 @@ def _row(r: Record) -> dict[str, Any]:
         sample_rate=r.sample_rate,
         first_audible_sample=r.first_audible_sample,
     )
+    if t.engine == "whole":  # its sentences come in one call: they have seams, but are no stream
+        figures |= {name: NAN for name in figures if name.startswith("gap_") or name == "rtf_steady"}
+        figures["chunks"] = min(figures["chunks"], 1.0)
     row |= figures if ok else dict.fromkeys(figures, NAN)
     row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
     row |= {f"stage_{name}_s": seconds for name, seconds in r.stages.items()}
-    row |= {f"{name}_bytes": value for name, value in r.memory.items()}
+    row |= {f"{name}_bytes": r.memory.get(name, NAN) for name in MEMORY}
     return row

@@ -93,8 +93,8 @@ def test_stages_are_all_of_the_wall_time(nano, trial):
         expected = {"text", "prefill", "token_loop", "vocoder"} | ({"join"} if engine == "stock" else {"latents"})
         assert expected <= set(totals) <= set(STAGES)
         assert all(seconds > 0 for seconds in totals.values())
-        assert sum(totals.values()) >= got.end_s * 0.95
-        assert totals.get("other", 0) < 0.5 * got.end_s
+        named = sum(seconds for name, seconds in totals.items() if name != "other")
+        assert 0.8 * got.end_s < named <= 1.05 * got.end_s, "what no stage names is little"
 
 
 def test_staged_audio_is_the_same_audio(nano, trial):

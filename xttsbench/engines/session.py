@@ -20,6 +20,7 @@ from xttsbench.settings import VOICE_SETTINGS
 from xttsbench.spec import EngineConfig, Trial
 
 STREAMS = {"stock": stock.stream, "naive": naive.stream, "whole": whole.stream}
+OWN_THREADS = torch.get_num_threads()
 AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -43,8 +44,7 @@ class Session:
     """
 
     def __init__(self, config: EngineConfig, *, accept_cpml: bool = False) -> None:
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or OWN_THREADS)
         torch.backends.cuda.matmul.allow_tf32 = config.precision == "tf32"
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
         self.config = config

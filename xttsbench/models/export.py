@@ -19,10 +19,9 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If the folder holds something already.
+        If the folder holds something already, or is a file.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"folder {str(folder)!r} is not empty; nothing is overwritten: name a new one.")
+    check_place(folder)
     folder.mkdir(parents=True, exist_ok=True)
     xtts = loaded.xtts
     weights = {
@@ -43,3 +42,9 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
     }
     (folder / SIDECAR).write_text(json.dumps(extra, indent=2), encoding="utf-8")
     return sorted(folder.iterdir())
+
+
+def check_place(folder: Path) -> None:
+    """Raise ValueError unless a checkpoint may be written to this folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{str(folder)!r} is not an empty folder; nothing is overwritten: name a new one.")

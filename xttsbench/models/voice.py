@@ -20,6 +20,7 @@ import numpy as np
 import soundfile as sf
 import torch
 import torchaudio
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from xttsbench.settings import unknown
@@ -140,7 +141,7 @@ def get(
         seconds = torch.tensor(voice_s, dtype=torch.float64)
         save_file({"gpt_cond_latent": latent, "speaker_embedding": embedding, "voice_s": seconds}, part)
         part.replace(path)
-    except OSError:  # a cache that can't be written costs time, not the run
+    except (OSError, SafetensorError):  # a cache that can't be written costs time, not the run
         pass
     return Voice(latent, embedding, spec.label, voice_s)
 
