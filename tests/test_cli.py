@@ -67,19 +67,6 @@ def test_show_prints_the_table_again(run, capsys):
     assert "nano is a small stand-in" in out and "--like" in out
 
 
-def test_a_replay_shows_sizes_where_times_would_be(in_tmp, capsys):
-    argv = ["--preset", "seams", "--texts", "short", "--repeats", "1", "--model", "nano", "--device", "cpu"]
-    argv += ["--stream-chunk-size", "20", "--overlap-wav-len", "64", "1024", "--out", "run"]
-    assert main(["sweep", *argv]) == 0
-    out = capsys.readouterr().out
-    assert "replayed: times are not measured" in out and "audio s" in out and "chunks" in out
-    assert "ttfc" not in out and "rtf" not in out
-    assert main(["sweep", "--like", "run", "--dry-run"]) == 0
-    assert capsys.readouterr().out.count(" replay ") == 3
-    assert main(["sweep", "--like", "run", "--dry-run", "--engines", "stock", "naive"]) == 2
-    assert "only 'stock' can be replayed" in capsys.readouterr().err
-
-
 def test_like_takes_what_is_not_given_from_the_run(run, capsys):
     assert main(["sweep", "--like", str(run), "--repeats", "3", "--dry-run"]) == 0
     out = capsys.readouterr().out
@@ -154,7 +141,7 @@ def test_every_setting_takes_several_values_booleans_too(in_tmp, capsys):
     argv += ["--enable-text-splitting", "True", "False", "--temperature", "0.5", "1", "--stream-chunk-size", "20"]
     assert main([*argv, "--overlap-wav-len", "1024"]) == 0
     assert capsys.readouterr().out.count(" timed ") == 4
-    options = {o for a in cli.parser().actions() for o in a.option_strings}
+    options = {o for a in cli.parser().commands()["sweep"]._actions for o in a.option_strings}
     assert {f"--{name.replace('_', '-')}" for name in SETTINGS} <= options
 
 
@@ -262,7 +249,7 @@ def test_help_needs_no_torch():
 
 
 def test_options_and_settings_cannot_drift_apart():
-    actions = {a.dest: a for a in cli.parser().actions()}
+    actions = {a.dest: a for a in cli.parser().commands()["sweep"]._actions}
     assert isinstance(actions["stream_chunk_size"], argparse.Action)
     for name in settings_of("stock"):
         assert str(SETTINGS[name].default) in actions[name].help

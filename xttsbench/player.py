@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from pathlib import Path
@@ -93,5 +92,10 @@ def check_place(path: Path) -> None:
     folder = path.resolve().parent
     if path.suffix.lower() != ".wav":
         raise ValueError(f"{str(path)!r} does not end in .wav, which is what is written.")
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ValueError(f"folder {str(folder)!r} is not there or can't be written; choose another place.")
+    try:
+        path.touch(exist_ok=False)
+        path.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"{str(path)!r} can't be written in {str(folder)!r} ({error.strerror}); choose another place."
+        ) from error
