@@ -23,19 +23,32 @@ CLICKS = tuple(c for c in CASES if c.metric == "click" and c.fault in ("click", 
 
 
 def run(
-    sources: Sequence[Recording], *, n: int, repeats: int, seed: int, cases: Sequence[Case] = CASES
+    sources: Sequence[Recording],
+    *,
+    n: int,
+    repeats: int,
+    seed: int,
+    cases: Sequence[Case] = CASES,
+    stored: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return detections, confusion and false alarms of one part of the recordings."""
-    out: dict[str, Any] = {
-        "recordings": [
-            {"name": s.name, "sample_rate": s.sample_rate, "seconds": len(s.audio) / s.sample_rate} for s in sources
-        ],
-        "detections": [asdict(detect(case, sources, n=n, seed=seed)) for case in cases],
-    }
+    """Return detections, confusion and false alarms of one part of the recordings; what `stored` has is kept.
+
+    Every case draws from a generator of its own, so a case added later changes no other.
+    """
+    out = dict(stored or {})
+    out["recordings"] = [
+        {"name": s.name, "sample_rate": s.sample_rate, "seconds": len(s.audio) / s.sample_rate} for s in sources
+    ]
+    done = {tuple(d["case"][k] for k in ("fault", "where", "metric")): d for d in out.get("detections", [])}
+    out["detections"] = [
+        done.get((c.fault, c.where, c.metric)) or asdict(detect(c, sources, n=n, seed=seed)) for c in cases
+    ]
+    for case, detection in zip(cases, out["detections"], strict=True):
+        detection["case"] = asdict(case)
     if repeats:
-        out["confusion"] = confusion(sources, n=n, seed=seed)
-        out["false_alarms"] = false_alarms(sources, repeats=repeats, seed=seed)
-        out["exact_counts"] = exact_counts(sources[0], n=20, seed=seed)
+        out["confusion"] = out.get("confusion") or confusion(sources, n=n, seed=seed)
+        out["false_alarms"] = out.get("false_alarms") or false_alarms(sources, repeats=repeats, seed=seed)
+        out["exact_counts"] = out.get("exact_counts") or exact_counts(sources[0], n=20, seed=seed)
     return out
 
 
@@ -200,6 +213,7 @@ def main() -> None:
     parser.add_argument("--coverage", type=int, default=2000, help="simulated studies a population")
     parser.add_argument("--seed", type=int, default=0, help="decides places, signs and controls")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder for validation.md, validation.json and figures/")
+    parser.add_argument("--keep", action="store_true", help="run only what validation.json does not hold yet")
     parser.add_argument(
         "--parts", nargs="*", choices=PARTS, default=list(PARTS), help="run these, keep the rest as stored"
     )
@@ -207,28 +221,28 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     raw = args.out / "validation.json"
     found: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
-    for name, value in everything(args):
+    for name, value in everything(args, found if args.keep else {}):
         found[name] = value
         raw.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     figures(found["held-out"], args.out / "figures")
     (args.out / "validation.md").write_text(page(found), encoding="utf-8")
 
 
-def everything(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+def everything(args: argparse.Namespace, stored: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the name and the figures of each part that was asked for."""
     sizes = {"n": args.n, "repeats": args.repeats, "seed": args.seed}
     for part, sources in reversed(shipped().items()):
         if part in args.parts:
             # Only what is published needs the long tail of clean places.
             asked = sizes | ({"repeats": 0} if part == "development" else {})
-            yield part, run(sources, **asked) | {"asked": asked}
-    if "24k" in args.parts:
+            yield part, run(sources, stored=stored.get(part), **asked) | {"asked": asked}
+    if "24k" in args.parts and "24k" not in stored:
         yield "24k", run(shipped(native=False)["held-out"], n=args.n, repeats=0, seed=args.seed, cases=CLICKS)
     if args.recordings:
         yield "yours", run([load(p) for p in args.recordings], **sizes)
-    if "coverage" in args.parts:
+    if "coverage" in args.parts and "coverage" not in stored:
         yield "coverage", coverage(repeats=args.coverage, seed=args.seed)
-    if "choices" in args.parts:
+    if "choices" in args.parts and "choices" not in stored:
         sources = shipped()["development"]
         pitch = pitch_choices(sources, n=args.n, seed=args.seed)
         yield "choices", {"pitch": pitch, "pause": pause_choices(sources, n=args.n, seed=args.seed)}
