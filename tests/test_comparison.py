@@ -205,3 +205,9 @@ def test_a_replayed_grid_says_which_overlap_is_enough(tmp_path, capsys):
     assert rows.loc["10/4096", "snr_db"] > rows.loc["10/256", "snr_db"] + 6
     assert rows["ttfc_s"].isna().all() and rows["rtf"].isna().all(), "a replay has no times"
     assert "replayed: times are not measured" in capsys.readouterr().out
+
+
+def test_seams_like_nothing_else_are_not_judged_but_their_pauses_are_said():
+    row = pd.Series({"seams": 10, "pause_s": 0.61, "pause_ratio": 3.7})
+    said = verdict(row, kind="sentence")
+    assert said == "not judged: nothing in this audio is like these seams; its pauses last 0.61 s, 3.7 times its own"

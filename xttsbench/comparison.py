@@ -135,19 +135,20 @@ def verdict(row: pd.Series, *, kind: str) -> str:
     for metric, (word, unit) in WORDS.items():
         low, p = row.get(f"{metric}_excess_lo", NAN), row.get(f"{metric}_p", NAN)
         if low > 0 and p < 0.05:
+            share = row[f"{metric}_audible_share"]
+            heard = f" ({share:.0%} audible)" if math.isfinite(share) else " (too few controls for a share)"
             found.append(
-                f"{word} {row[f'{metric}_excess']:+.3g}{unit} [{low:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls"
-                f" ({row[f'{metric}_audible_share']:.0%} audible)"
+                f"{word} {row[f'{metric}_excess']:+.3g}{unit} [{low:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls{heard}"
             )
     if found:
         return "; ".join(found)
     if not any(math.isfinite(row.get(f"{metric}_excess_lo", NAN)) for metric in WORDS):
-        heard = (
+        pauses = (
             f"; its pauses last {row['pause_s']:.2f} s, {row['pause_ratio']:.1f} times its own"
             if row["pause_s"] > 0
             else ""
         )
-        return f"not judged: nothing in this audio is like these seams{heard}"
+        return f"not judged: nothing in this audio is like these seams{pauses}"
     return "no difference found between seams and controls"
 
 
@@ -232,8 +233,11 @@ def _judged(measured: list[Heard], kind: str) -> dict[str, float]:
     p_values = {}
     for metric in METRICS:
         e = judge(pooled, metric, which=which)
+        _, low, high = median_interval(np.abs(pooled.at_seams[metric][which]))
         row |= {
             metric: e.seam_median,
+            f"{metric}_lo": low,
+            f"{metric}_hi": high,
             f"{metric}_control": e.control_median,
             f"{metric}_excess": e.excess,
             f"{metric}_excess_lo": e.low,

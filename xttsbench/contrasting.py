@@ -90,13 +90,17 @@ def _seams(rows: pd.DataFrame) -> pd.DataFrame:
     for metric, title in SHORT.items():
         columns = [f"{metric}_audible_share{end}" for end in ("", "_lo", "_hi")]
         shown[title] = [_share(*values) for values in rows[columns].itertuples(index=False)]
-    shown["pause s"] = [_number(v, 2) for v in rows["pause_s"]]
-    shown["x own pause"] = [_number(v, 1) for v in rows["pause_ratio"]]
-    shown["pitch cents"] = [_number(v, 0) for v in rows["pitch_step_cents"]]
-    for metric, title in (("snr_db", "SNR dB"), ("worst_seam_snr_db", "worst dB")):
-        shown[title] = [
-            _number(v, 1) if kind == "chunk" else "" for v, kind in zip(rows[metric], rows["kind"], strict=True)
-        ]
+    for metric, title, digits in (
+        ("pause_s", "pause s", 2),
+        ("pause_ratio", "x own", 1),
+        ("pitch_step_cents", "cents", 0),
+    ):
+        shown[title] = [interval(row, metric, 1, digits) for _, row in rows.iterrows()]
+    chunk = rows["kind"] == "chunk"
+    shown["SNR dB"] = [
+        interval(row, "snr_db", 1, 1) if own else "" for own, (_, row) in zip(chunk, rows.iterrows(), strict=True)
+    ]
+    shown["worst dB"] = [_number(v, 1) if own else "" for own, v in zip(chunk, rows["worst_seam_snr_db"], strict=True)]
     return shown
 
 
