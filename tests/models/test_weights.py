@@ -244,9 +244,12 @@ def test_cuda_asked_for_and_absent_is_a_sentence(monkeypatch):
         load(replace(NANO, device="cuda"))
 
 
-def test_deepspeed_asked_for_and_absent_is_a_sentence():
+def test_deepspeed_asked_for_and_absent_is_a_sentence(monkeypatch):
+    with pytest.raises(ValueError, match="only a CUDA device has it"):
+        replace(NANO, deepspeed=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(ValueError, match="deepspeed was asked for but is not installed"):
-        load(replace(NANO, deepspeed=True))
+        load(replace(NANO, device="cuda", deepspeed=True))
 
 
 def test_the_random_model_has_exactly_xttsv2s_shape_and_streams():
