@@ -27,7 +27,7 @@ from xttsbench.stats import median_interval
 
 SENTENCE = "the birch canoe slid on the smooth planks of the old pier."
 SAMPLE_RATE = 24000
-GROWING = dict(first_chunk_size=5, chunk_growth=1.5)
+GROWING = dict(first_chunk_size=6, chunk_growth=1.5)
 LONG_S, PARTS = 60, 4
 
 

@@ -34,7 +34,7 @@ class State:
         self.seen = torch.zeros(1, weights.tokens.shape[0], dtype=torch.bool, device=like.device)
         self.knobs = Knobs.empty(like.device)
         self.graphs: dict[tuple[int, bool], Any] = {}
-        self.host = torch.empty(limit, dtype=torch.long, pin_memory=like.is_cuda)
+        self.host = torch.empty(limit, dtype=torch.long, pin_memory=True) if like.is_cuda else self.tokens
 
 
 class TokenLoop:
@@ -172,8 +172,9 @@ class TokenLoop:
     def _launch(self, state: State, index: int, position: int, greedy: bool) -> None:
         if not self.static:
             latent = step(self.weights, state.token, index, position, state.cache)
-            state.index.fill_(index)
-            self._sample(state, latent, greedy)
+            state.token = choose(self.weights.head(latent).float(), state.seen, state.knobs, greedy=greedy)
+            state.latents[index], state.tokens[index] = latent[0], state.token[0]
+            state.seen.scatter_(1, state.token[None], True)
             return
         span = -(-(position + 1) // BLOCK) * BLOCK
         if self.graph:
@@ -213,8 +214,8 @@ class Lookout:
 
     def watch(self, index: int) -> None:
         """Send token `index` to the host; on CUDA without waiting for it."""
-        self.state.host[index : index + 1].copy_(self.state.tokens[index : index + 1], non_blocking=True)
         if self.state.tokens.is_cuda:
+            self.state.host[index : index + 1].copy_(self.state.tokens[index : index + 1], non_blocking=True)
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
             self._events.append(event)
