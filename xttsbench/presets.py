@@ -25,7 +25,7 @@ PRESETS = {
     "quick": Preset(
         about="first look: three engines and a small grid, under 2 minutes on two CPU cores",
         engines=("stock", "naive", "whole"),
-        grid={"stream_chunk_size": (10, 20, 40), "overlap_wav_len": (256, 1024), "enable_text_splitting": (True,)},
+        grid={"stream_chunk_size": (10, 20), "overlap_wav_len": (256, 1024), "enable_text_splitting": (True,)},
     ),
     "latency": Preset(
         about="how soon and how fast: chunk size over text length",
