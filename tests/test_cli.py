@@ -256,7 +256,8 @@ def test_options_and_settings_cannot_drift_apart():
 
 
 KILLED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 from xttsbench import store
 from xttsbench.cli import main
 append, written = store.Run.append, []
