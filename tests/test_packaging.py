@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 PYTHONS = ("3.11", "3.12", "3.13")
-LOCKED_EXTRAS = ("dev", "play", "listen", "validation")
+LOCKED_EXTRAS = ("dev", "play", "listen", "validation", "browser")
 
 
 def entries() -> dict[str, tuple[Version, Marker | None, int]]:
