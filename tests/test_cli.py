@@ -34,7 +34,7 @@ def run(tmp_path_factory, homes):
 
 def test_a_run_is_the_files_it_promises(run):
     meta = store.read_meta(run)
-    assert meta["schema"] == 1 and meta["sweep"]["repeats"] == 1
+    assert meta["schema"] == 2 and meta["sweep"]["repeats"] == 1
     assert meta["machine"]["versions"]["coqui-tts"] == "0.28.0" and len(meta["model"]["weights_sha256"]) == 64
     records = list(store.read(run))
     assert [r.trial.phase for r in records] == ["cold", "warmup", "warmup", "timed", "timed", "stages", "stages"]

@@ -21,6 +21,7 @@ def full(trial) -> Record:
         stages={"text": 0.001, "vocoder": math.nan},
         memory={"process_rss": 1e9},
         flags=("cpu_shared",),
+        codes=((5, 6, 1025), (7,)),
         state={"load": 0.5},
     )
 
@@ -31,6 +32,7 @@ def test_round_trip_keeps_everything(trial):
     again = Record.from_json(line)
     assert again.chunks == full(trial).chunks
     assert again.trial == trial
+    assert again.codes == ((5, 6, 1025), (7,))
     assert math.isnan(again.stages["vocoder"]) and math.isnan(again.energy_j)
     assert again.to_json() == line
 
@@ -67,3 +69,4 @@ def test_old_files_load(version):
     ok = [r for r in records if r.status == "ok"]
     assert ok and all(r.chunks[-1].arrival_s <= r.end_s for r in ok)
     assert any(r.status == "failed" and r.error for r in records)
+    assert all(bool(r.codes) == (version >= 2) for r in ok)

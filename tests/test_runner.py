@@ -202,3 +202,20 @@ def test_a_failed_capture_is_a_failed_row_in_every_cell(lent, tmp_path, monkeypa
 def test_failure_in_words_of_a_missing_speaker(nano):
     t = Trial(engine="stock", config=NANO, settings=Settings(), text=SHORT, voice=VoiceSpec(speaker="nobody"))
     assert "known: nano" in runner.execute(nano, t)[0].error
+
+
+def test_every_engine_keeps_its_tokens(nano, trial):
+    """The same seed gives stock and seamless the same tokens; a replay, which generates none, keeps none."""
+    split = Settings(enable_text_splitting=True)
+    long = replace(TWO, name="long", text=f"{TWO.text} {TWO.text}")
+    kept = {
+        engine: runner.execute(nano, replace(trial, engine=engine, text=long, settings=split))[0]
+        for engine in ("stock", "seamless", "naive", "whole")
+    }
+    assert kept["stock"].codes == kept["seamless"].codes
+    for engine, record in kept.items():
+        assert len(record.codes) == record.chunks[-1].sentence + 1 > 1, engine
+        assert sum(map(len, record.codes)) == record.chunks[-1].tokens, engine
+    assert 0 <= table.trials([kept["stock"]])["repetition"][0] < 1
+    replayed, _ = runner.execute(nano, replace(trial, phase="replay"))
+    assert replayed.status == "ok" and replayed.codes == ()

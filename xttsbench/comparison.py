@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from xttsbench import store, table
-from xttsbench.metrics.exactness import exactness
+from xttsbench.metrics.exactness import Exactness, exactness
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
 from xttsbench.settings import ONE_CHUNK, REPLAYED
@@ -107,7 +107,7 @@ def compare(heard: list[Heard]) -> pd.DataFrame:
     excess over controls with interval, p (Holm-corrected over the row's metrics), effect and audible share with interval;
     snr_db and worst_seam_snr_db (of chunk seams) against the whole decode of the same tokens. Undefined is NaN.
     """
-    references = {_pair(h.record): h for h in heard if is_reference(h.record)}
+    references = wholes(heard)
     rows = []
     contenders = [h for h in heard if not is_reference(h.record)]
     names = variants([h.record for h in contenders])
@@ -194,6 +194,25 @@ def worst_seams(heard: list[Heard], *, most: int = 6) -> list[tuple[Heard, int, 
     return out[:most]
 
 
+def wholes(heard: list[Heard]) -> dict[tuple[Any, ...], Heard]:
+    """Return the one-chunk decodes among `heard`, by what they share with those that are held against them."""
+    return {_pair(h.record): h for h in heard if is_reference(h.record)}
+
+
+def against_whole(h: Heard, references: dict[tuple[Any, ...], Heard]) -> Exactness | None:
+    """Return how exact a record is against its whole decode; None without a seam, or without a whole of the same tokens."""
+    whole = references.get(_pair(h.record))
+    if whole is None or not len(h.seams) or h.record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+        return None
+    return exactness(
+        h.audio,
+        whole.audio,
+        h.seams["sample"].to_numpy(),
+        sample_rate=h.record.sample_rate,
+        overlap_samples=h.seams["overlap_samples"].to_numpy(),
+    )
+
+
 def _pair(record: Record) -> tuple[Any, ...]:
     t = record.trial
     kept = {name: value for name, value in vars(t.settings).items() if name not in JOINING}
@@ -204,16 +223,9 @@ def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[
     """Hold each record against the one-chunk decode of the same tokens; NaN where there is none of equal tokens."""
     overall, worst = [], []
     for h in mine:
-        whole = references.get(_pair(h.record))
-        if whole is None or not len(h.seams) or h.record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+        got = against_whole(h, references)
+        if got is None:
             continue
-        got = exactness(
-            h.audio,
-            whole.audio,
-            h.seams["sample"].to_numpy(),
-            sample_rate=h.record.sample_rate,
-            overlap_samples=h.seams["overlap_samples"].to_numpy(),
-        )
         overall.append(got.snr_db)
         near = got.seam_snr_db[(h.seams["kind"] == "chunk").to_numpy()]
         worst.append(np.nanmin(near) if np.isfinite(near).any() else NAN)

@@ -14,7 +14,7 @@ from typing import Any
 
 from xttsbench.spec import Trial
 
-SCHEMA = 1
+SCHEMA = 2  # 2 added codes
 NAN = math.nan
 
 
@@ -75,6 +75,8 @@ class Record:
         Clocks, temperature, load and the like around the trial.
     flags
         Causes for doubt, e.g. 'gpu_throttled:sw_power_cap', 'cpu_shared'.
+    codes
+        GPT audio token ids as generated, a tuple a sentence, the stop token included; empty in a replay or of schema 1.
     note
         What must be said with every figure of this model, e.g. that its sound is noise.
     """
@@ -94,6 +96,7 @@ class Record:
     energy_j: float = NAN
     state: Mapping[str, Any] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    codes: tuple[tuple[int, ...], ...] = ()
     note: str = ""
 
     def to_json(self) -> str:
@@ -131,6 +134,7 @@ class Record:
                 "trial": Trial.from_json(data["trial"]),
                 "chunks": tuple(Chunk(*row) for row in rows),
                 "flags": tuple(data["flags"]),
+                "codes": tuple(tuple(sentence) for sentence in data.get("codes", ())),
             }
         )
 

@@ -97,6 +97,7 @@ def _measured(session: Session, record: Record, heard: Callable[[Any], None] | N
         energy_j=machine.energy_j(before, after),
         state=machine.state(before, after),
         flags=machine.flags(before, after),
+        codes=session.codes(),
     )
     return record, got.audio
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from xttsbench import store
 from xttsbench.metrics.latency import chars_per_s, latency
+from xttsbench.metrics.tokens import repetition
 from xttsbench.record import NAN, Record
 from xttsbench.settings import PAUSE_SAMPLES, SETTINGS, settings_of
 
@@ -32,6 +33,7 @@ METRICS = (
     "synthesis_s",
     "chars_per_s",
     "tokens",
+    "repetition",
     "chunks",
     "energy_j",
     "device_peak_allocated_bytes",
@@ -129,6 +131,7 @@ def _row(r: Record) -> dict[str, Any]:
         figures["chunks"] = min(figures["chunks"], 1.0)
     row |= figures if ok else dict.fromkeys(figures, NAN)
     row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
+    row["repetition"] = repetition(r.codes) if ok else NAN
     row |= {f"stage_{name}_s": seconds for name, seconds in r.stages.items()}
     row |= {f"{name}_bytes": r.memory.get(name, NAN) for name in MEMORY}
     return row

@@ -85,8 +85,11 @@ class TokenLoop:
         limit: int,
         sizes: Iterator[int],
         stage: Callable[[str], None] = lambda name: None,
+        codes: list[list[torch.Tensor]] | None = None,
     ) -> Generator[tuple[torch.Tensor, bool]]:
         """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
+
+        The tokens of a generation that ran to its end are appended to `codes`.
 
         It ends with the stop token, whose latent is among them as in `inference_stream`, or after `limit` tokens.
         With `graph` the latents are views of a buffer that the next generation overwrites.
@@ -95,7 +98,11 @@ class TokenLoop:
         try:
             self._begin(state, prefix, settings)
             stage("token_loop")
+            made = 0
             for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes):
+                made += latents.shape[0]
+                if final and codes is not None:
+                    codes.append([state.host[:made].clone()])
                 yield latents, final
                 stage("token_loop")
         finally:

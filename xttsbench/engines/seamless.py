@@ -84,6 +84,7 @@ class Seamless:
         gpt_cond_latent: torch.Tensor,
         speaker_embedding: torch.Tensor,
         stage: Callable[[str], None] = lambda name: None,
+        codes: list[list[torch.Tensor]] | None = None,
     ) -> Iterator[Piece]:
         """Yield the speech of `text` in pieces, as soon as each is certain.
 
@@ -98,6 +99,8 @@ class Seamless:
             From `Xtts.get_conditioning_latents`, (1, p, width) and (1, d, 1).
         stage
             Told the name of each stage as it begins: text, prefill, token_loop, vocoder, other.
+        codes
+            The tokens of each sentence are appended, once it has ended.
 
         Yields
         ------
@@ -120,7 +123,9 @@ class Seamless:
             prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
             window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
             sizes = chunk_sizes(settings)
-            with closing(self._loop.run(prefix, settings, limit=limit, sizes=sizes, stage=stage)) as chunks:
+            with closing(
+                self._loop.run(prefix, settings, limit=limit, sizes=sizes, stage=stage, codes=codes)
+            ) as chunks:
                 final = False
                 while not final:
                     with numerics(self.xtts.device, tf32=self.precision == "tf32"):

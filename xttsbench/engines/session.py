@@ -52,6 +52,7 @@ class Session:
         self._voices: dict[Any, Voice] = {}
         self._seamless: Seamless | None = None
         self._replayer: Replayer | None = None
+        self._codes: list[list[torch.Tensor]] = []
 
     @property
     def device(self) -> torch.device:
@@ -72,10 +73,12 @@ class Session:
     def stream(self, trial: Trial, *, taps: Taps | None = None) -> Iterator[Piece]:
         """Make the request and return its pieces; nothing is computed before the first is asked for."""
         held = self.voice(trial)
+        self._codes = []
         if trial.phase == "replay":
             yield from self._stepwise(self.replayer().stream(trial, held))
             return
         with taps or Taps(self.loaded.xtts) as active:
+            self._codes = active.codes
             if trial.engine == "seamless":
                 yield from self.seamless().stream(
                     trial.text.text,
@@ -83,10 +86,19 @@ class Session:
                     gpt_cond_latent=held.gpt_cond_latent,
                     speaker_embedding=held.speaker_embedding,
                     stage=active.to,
+                    codes=active.codes,
                 )
                 return
             pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
             yield from self._stepwise(pieces)
+
+    def codes(self) -> tuple[tuple[int, ...], ...]:
+        """Return the token ids of the last request, a tuple a sentence; empty for a replay. Call it when the clock has stopped."""
+        return tuple(
+            tuple(int(i) for i in torch.cat([t.reshape(-1) for t in sentence]).tolist())
+            for sentence in self._codes
+            if sentence
+        )
 
     def seamless(self) -> Seamless:
         """Return the engine of our own over the same weights, built at most once; it keeps its precision by itself."""

@@ -63,6 +63,8 @@ class Taps(AbstractContextManager["Taps"]):
         GPT audio tokens generated so far.
     sentence_tokens
         The same by sentence, where `inference` made them.
+    codes
+        Token ids as they were generated, a list of tensors a sentence; kept by reference, so nothing waits for a GPU.
     captured
         With `capture`, one (codes, latents) list a sentence: token ids and latents (width,) as the stream made them.
     """
@@ -74,6 +76,7 @@ class Taps(AbstractContextManager["Taps"]):
         self.sentence = -1
         self.tokens = 0
         self.sentence_tokens: list[int] = []
+        self.codes: list[list[torch.Tensor]] = []
         self.captured: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
         self._undo: list[tuple[Any, str]] = []
 
@@ -132,6 +135,7 @@ class Taps(AbstractContextManager["Taps"]):
 
     def _get_generator(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
         generator = original(*args, **kwargs)
+        self.codes.append([])
         if self.capture:
             self.captured.append(([], []))
 
@@ -147,6 +151,7 @@ class Taps(AbstractContextManager["Taps"]):
                     self.to("other")
                 stage = "token_loop"
                 self.tokens += 1
+                self.codes[-1].append(token)
                 if self.capture:
                     codes, latents = self.captured[-1]
                     codes.append(token)
@@ -159,6 +164,7 @@ class Taps(AbstractContextManager["Taps"]):
         self.to("prefill")
         codes = original(*args, **kwargs)
         self.to("other")
+        self.codes.append([codes])
         self.tokens += int(codes.shape[-1])
         self.sentence_tokens.append(int(codes.shape[-1]))
         return codes

@@ -1,0 +1,95 @@
+"""Seams as tidy tables: every metric at every seam and control, and exactness by distance from the seam."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from xttsbench.comparison import Heard, against_whole, is_reference, variants, wholes
+from xttsbench.metrics.seams import METRICS
+from xttsbench.record import NAN
+
+PLACE = ("id", "variant", "engine", "text", "seed", "place", "seam", "kind", "sample", "overlap_samples", "sample_rate")
+DISTANCE = ("id", "variant", "engine", "text", "seed", "seam", "kind", "from_s", "to_s", "snr_db", "lsd_db")
+
+
+def places(heard: list[Heard]) -> pd.DataFrame:
+    """Return a row a seam and a row a control: `place` says which, `seam` the index of the seam that it is or stands for.
+
+    Columns: id (of the trial), variant, engine, text, seed, place ('seam' or 'control'), seam, kind ('chunk' or
+    'sentence'), sample, overlap_samples, sample_rate, and each metric of `metrics.seams.METRICS` under its name, NaN where
+    undefined. Whole decodes, which others are held against, are left out. `heard` comes from `comparison.hear`.
+    """
+    parts = []
+    for identity, h in _contenders(heard):
+        if h.measures is None:
+            continue
+        n, controls = len(h.seams), h.measures.controls
+        owner = np.concatenate([np.arange(n), controls.seam])
+        where = {
+            "place": ["seam"] * n + ["control"] * len(controls.seam),
+            "seam": owner,
+            "kind": h.seams["kind"].to_numpy()[owner],
+            "sample": np.concatenate([h.seams["sample"].to_numpy(), controls.positions]),
+            "overlap_samples": np.concatenate([h.seams["overlap_samples"].to_numpy(), controls.overlap_samples]),
+            "sample_rate": h.record.sample_rate,
+        }
+        values = {m: np.concatenate([h.measures.at_seams[m], h.measures.at_controls[m]]) for m in METRICS}
+        parts.append(pd.DataFrame({**identity, **where, **values}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*PLACE, *METRICS])
+
+
+def distances(heard: list[Heard]) -> pd.DataFrame:
+    """Return a row a seam and class of distance from it: snr_db and lsd_db against the whole decode of the same tokens.
+
+    `from_s` to `to_s` is the class, seconds from the start of the seam's cross-fade, negative before it. NaN where a class
+    holds no sample of its own. Utterances without a whole decode of the same tokens have no rows.
+    """
+    references, parts = wholes(heard), []
+    for identity, h in _contenders(heard):
+        got = against_whole(h, references)
+        if got is None:
+            continue
+        n, classes = got.seam_snr_db.shape
+        seam = np.repeat(np.arange(n), classes)
+        parts.append(
+            pd.DataFrame(
+                {
+                    **identity,
+                    "seam": seam,
+                    "kind": h.seams["kind"].to_numpy()[seam],
+                    "from_s": np.tile(got.edges_s[:-1], n),
+                    "to_s": np.tile(got.edges_s[1:], n),
+                    "snr_db": got.seam_snr_db.ravel(),
+                    "lsd_db": got.seam_lsd_db.ravel(),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(DISTANCE))
+
+
+def excess_by_seam(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the seams of `places` with `excess`: the magnitude of `metric` there over the median of its own controls; NaN without any."""
+    controls = table[table["place"] == "control"]
+    own = controls[metric].abs().groupby([controls["id"], controls["seam"]]).median().rename("control")
+    out = table[table["place"] == "seam"].join(own, on=["id", "seam"])
+    out["excess"] = (out[metric].abs() - out.pop("control")) if len(out) else NAN
+    return out.reset_index(drop=True)
+
+
+def _contenders(heard: list[Heard]) -> list[tuple[dict[str, object], Heard]]:
+    contenders = [h for h in heard if not is_reference(h.record)]
+    names = variants([h.record for h in contenders])
+    return [
+        (
+            {
+                "id": h.record.trial.id,
+                "variant": name,
+                "engine": h.record.trial.engine,
+                "text": h.record.trial.text.name,
+                "seed": h.record.trial.seed,
+            },
+            h,
+        )
+        for name, h in zip(names, contenders, strict=True)
+    ]
