@@ -53,7 +53,7 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
 
     Only timed trials count; `n` is how many of them succeeded.
     """
-    keys = [*IDENTITY, *SETTINGS]
+    keys = [*IDENTITY, *(["machine"] if "machine" in trials else []), *SETTINGS]
     rows = []
     timed = trials[trials["phase"].isin(["timed", "replay"])] if len(trials) else trials
     if not len(timed):

@@ -87,8 +87,12 @@ def seams(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return a run's metadata and its trials table."""
-    return store.read_meta(Path(folder)), trials(store.read(Path(folder)))
+    """Return a run's metadata and its trials table, with the name of the processor or GPU as a column `machine`."""
+    meta, rows = store.read_meta(Path(folder)), trials(store.read(Path(folder)))
+    if len(rows):
+        machine = {"cpu": meta["machine"].get("cpu"), "cuda": meta["machine"].get("gpu")}
+        rows.insert(rows.columns.get_loc("device") + 1, "machine", rows["device"].map(machine))
+    return meta, rows
 
 
 def _row(r: Record) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tables and signals to Axes, one idea a function: no files, no `show`, no global settings."""
+"""What one utterance looks like: waveform, spectrogram and F0, with its seams and controls marked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xttsbench.plot.style import CONTROL, INK, SEAM
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SEAM, CONTROL, INK = "#d55e00", "#0072b2", "#333333"
 Signal = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 

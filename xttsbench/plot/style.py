@@ -1,0 +1,111 @@
+"""What every figure of the project shares: one style sheet, colours by meaning, and a corner that says what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SHEET = Path(__file__).parent / "xttsbench.mplstyle"
+SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#999999"
+ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless": "#009e73"}
+MARKER = {"stock": "o", "naive": "s", "whole": "X", "seamless": "^"}
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LABELS = {
+    "ttfc_s": ("time to first chunk", "ms", 1000.0),
+    "ttfa_s": ("time to first audible sample", "ms", 1000.0),
+    "safe_start_s": ("safe start", "ms", 1000.0),
+    "prebuffer_s": ("least prebuffer", "ms", 1000.0),
+    "stall_s": ("silence while playing", "ms", 1000.0),
+    "deficit_s": ("longest lag behind playback", "ms", 1000.0),
+    "gap_p50_s": ("median gap between chunks", "ms", 1000.0),
+    "gap_p95_s": ("95th percentile of gaps", "ms", 1000.0),
+    "gap_max_s": ("longest gap between chunks", "ms", 1000.0),
+    "gap_slope_s": ("growth of the gap", "ms a chunk", 1000.0),
+    "rtf": ("real-time factor", "", 1.0),
+    "rtf_steady": ("real-time factor after the first chunk", "", 1.0),
+    "audio_s": ("length of the audio", "s", 1.0),
+    "synthesis_s": ("synthesis time", "s", 1.0),
+    "chars_per_s": ("speaking rate", "characters/s", 1.0),
+    "repetition": ("repeated 4-grams of tokens", "share", 1.0),
+    "word_error_rate": ("word error rate", "", 1.0),
+    "stalls": ("stalls", "", 1.0),
+    "tokens": ("audio tokens", "", 1.0),
+    "chunks": ("chunks", "", 1.0),
+    "energy_j": ("energy", "J", 1.0),
+    "stream_chunk_size": ("stream_chunk_size", "tokens", 1.0),
+    "overlap_wav_len": ("overlap_wav_len", "samples", 1.0),
+    "snr_db": ("SNR against one decode", "dB", 1.0),
+    "lsd_db": ("log-spectral distance", "dB", 1.0),
+    "click": ("click", "robust deviations", 1.0),
+    "level_step_db": ("level step", "dB", 1.0),
+    "level_dip_db": ("level dip", "dB", 1.0),
+    "spectrum_step_db": ("spectrum step", "dB", 1.0),
+    "pitch_step_cents": ("pitch step", "cents", 1.0),
+    "pause_s": ("pause", "ms", 1000.0),
+    "pause_ratio": ("pause against the utterance's own", "times", 1.0),
+    "rate_step_octaves": ("rate step", "octaves", 1.0),
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the project's style as a context: make the figure and draw inside it; nothing global stays changed."""
+    import matplotlib.style
+
+    return matplotlib.style.context(SHEET)
+
+
+def scale(name: str) -> float:
+    """Return what a stored value is multiplied by to be drawn: seconds are drawn in milliseconds where LABELS says so."""
+    return LABELS.get(name, ("", "", 1.0))[2]
+
+
+def label(name: str) -> str:
+    """Return the axis label of a column, with its unit.
+
+    Examples
+    --------
+    >>> label("ttfc_s"), label("rtf"), label("top_k")
+    ('time to first chunk (ms)', 'real-time factor', 'top_k')
+    """
+    words, unit, _ = LABELS.get(name, (name, "", 1.0))
+    return f"{words} ({unit})" if unit else words
+
+
+def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
+    """Return (colour, marker) by name: engines have their own, anything else takes its turn."""
+    return {
+        name: (ENGINE[name], MARKER[name]) if name in ENGINE else (SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
+        for k, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def corner_of(trials: pd.DataFrame) -> str:
+    """Return what a reader must know of trials: model, machine, precision, how many, and what is said of the model.
+
+    `trials` is a table of `table.load_run`, or any that has its columns model, device, precision, note, and machine.
+    """
+    if not len(trials):
+        return "no trial"
+    said = []
+    for name in ("model", "machine", "device", "precision"):
+        values = [str(v) for v in trials[name].dropna().unique()] if name in trials else []
+        said.append("/".join(Path(v).name if name == "model" else v for v in values))
+    notes = [str(note).split(":")[0].split(";")[0] for note in trials["note"].dropna().unique() if note]
+    counted = (
+        f"n = {len(trials)}" if "n" not in trials else f"n = {trials['n'].min():g} to {trials['n'].max():g} a point"
+    )
+    return "; ".join([", ".join(word for word in said if word), *notes, counted])
+
+
+def put_corner(ax: Axes, corner: str) -> None:
+    """Write `corner` small, above the right end of the axes; nothing for ''."""
+    if corner:
+        ax.text(1.0, 1.005, corner, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
