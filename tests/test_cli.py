@@ -18,6 +18,7 @@ import soundfile as sf
 from xttsbench import cli, store
 from xttsbench.cli import main
 from xttsbench.grid import Sweep
+from xttsbench.presets import PRESETS
 from xttsbench.settings import SETTINGS, settings_of
 
 TINY = ["--engines", "stock", "whole", "--texts", "short", "--stream-chunk-size", "20", "--overlap-wav-len", "1024"]
@@ -134,6 +135,13 @@ def test_dry_run_prints_the_trials_and_an_estimate_and_writes_nothing(in_tmp, ca
 def test_every_preset_resolves(preset, capsys, in_tmp):
     assert main(["sweep", "--preset", preset, "--dry-run", "--model", "nano"]) == 0
     assert (" replay " if preset == "seams" else " timed ") in capsys.readouterr().out
+
+
+def test_the_sampling_preset_goes_through_one_setting_at_a_time(capsys, in_tmp):
+    argv = ["sweep", "--preset", "sampling", "--dry-run", "--model", "nano", "--texts", "short", "--repeats", "1"]
+    assert main(argv) == 0
+    others = sum(len(values) - 1 for values in PRESETS["sampling"].grid.values())
+    assert capsys.readouterr().out.count(" timed ") == 1 + others
 
 
 def test_every_setting_takes_several_values_booleans_too(in_tmp, capsys):

@@ -56,6 +56,7 @@ PRESETS = {
         },
         texts=("short", "medium"),
         repeats=10,
+        one_at_a_time=True,
     ),
     "full": Preset(
         about="everything a reference run wants: chunk size, overlap and text length over all engines",
