@@ -1,6 +1,6 @@
 """Does carrying the end of one sentence into the next keep the voice steadier over the seam than a fresh start?
 
-Run: python benchmarks/carry.py [--model nano] [--seeds 3]. Pairs of neighbouring Harvard sentences are spoken over one set of
+Run: python benchmarks/carry.py [--model nano] [--seeds 4]. Pairs of neighbouring Harvard sentences are spoken over one set of
 weights: the first as always, the second in three ways, all under the same seed. `restart` is what stock and seamless do. `tokens k` puts
 the last k audio tokens of the first sentence behind the start token, as if they had been said. `continue` gives the model both
 sentences as one text and the whole first sentence as said. Each way is held against `restart`, pair by pair: seam metrics, what
@@ -138,11 +138,12 @@ def main() -> None:
     """Print how each way of speaking the second sentence differs from a restart."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--model", default="nano")
-    options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--accept-cpml", action="store_true")
+    options.add_argument("--seeds", type=int, default=4)
     options.add_argument("--carried", type=int, nargs="+", default=[2, 4, 8])
     args = options.parse_args()
     config = EngineConfig(model=args.model)
-    session = Session(config)
+    session = Session(config, accept_cpml=args.accept_cpml)
     most = session.loaded.xtts.tokenizer.char_limits["en"] * (2 if args.model == "nano" else 1)
     rows = pairs(session, config, seeds=args.seeds, carried=args.carried, most_chars=most)
     print(
