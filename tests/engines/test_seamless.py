@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from dataclasses import replace
 
@@ -244,3 +245,50 @@ def test_cuda_cancelling_gives_the_memory_back():
     pieces.close()
     torch.cuda.synchronize()
     assert torch.cuda.memory_allocated() <= before
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_tokens_and_sound_at_the_same_time_are_the_same_sound(nano, two_threads):
+    """With a thread to spare the token loop runs on while the vocoder decodes: same tokens, same samples, same chunks."""
+    text = replace(TWO, text=TWO.text + " " + TWO.text)
+    trial = seamless(text=text, enable_text_splitting=True, stream_chunk_size=5)
+    nano.seed(3)
+    pieces, _ = nano.staged(trial)  # with a stage clock one thing happens after the other
+    plain = clock.listen(lambda: pieces)
+    codes = nano.codes()
+    both = heard(nano, trial)
+    assert [replace(c, arrival_s=0, yielded_s=0) for c in both.chunks] == [
+        replace(c, arrival_s=0, yielded_s=0) for c in plain.chunks
+    ]
+    assert snr_db(both.audio, plain.audio) > 120
+    assert nano.codes() == codes and len(codes) == 2
+    assert torch.get_num_threads() == 2
+
+
+def running() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name == "token loop"]
+
+
+def test_a_request_cancelled_amid_both_ends_its_thread_and_gives_the_threads_back(nano, two_threads):
+    pieces = nano.stream(seamless(stream_chunk_size=5))
+    next(pieces), next(pieces)
+    assert running() and torch.get_num_threads() == 1
+    pieces.close()
+    assert not running() and torch.get_num_threads() == 2
+    assert nano.codes() == (), "a generation that was cut off has not said its tokens"
+
+
+def test_an_error_in_the_token_loop_comes_out_of_the_stream(nano, two_threads, monkeypatch):
+    loop = nano.seamless()._loop
+    launch = loop._launch
+    monkeypatch.setattr(loop, "_launch", lambda *a: launch(*a) if a[1] < 12 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        heard(nano, seamless(stream_chunk_size=5))
+    assert not running() and torch.get_num_threads() == 2

@@ -86,10 +86,11 @@ class TokenLoop:
         sizes: Iterator[int],
         stage: Callable[[str], None] = lambda name: None,
         codes: list[list[torch.Tensor]] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> Generator[tuple[torch.Tensor, bool]]:
         """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
 
-        The tokens of a generation that ran to its end are appended to `codes`.
+        The tokens of a generation that ran to its end are appended to `codes`. It ends at the next token once `wanted` says no.
 
         It ends with the stop token, whose latent is among them as in `inference_stream`, or after `limit` tokens.
         With `graph` the latents are views of a buffer that the next generation overwrites.
@@ -99,7 +100,7 @@ class TokenLoop:
             self._begin(state, prefix, settings)
             stage("token_loop")
             made = 0
-            for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes):
+            for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes, wanted):
                 made += latents.shape[0]
                 if final and codes is not None:
                     codes.append([state.host[:made].clone()])
@@ -190,7 +191,13 @@ class TokenLoop:
             self._advance(state, span, greedy)
 
     def _chunks(
-        self, state: State, prefix: int, settings: Settings, limit: int, sizes: Iterator[int]
+        self,
+        state: State,
+        prefix: int,
+        settings: Settings,
+        limit: int,
+        sizes: Iterator[int],
+        wanted: Callable[[], bool],
     ) -> Iterator[tuple[torch.Tensor, bool]]:
         look = Lookout(state, self.stop)
         launched, given = 1, 0
@@ -198,6 +205,8 @@ class TokenLoop:
         while True:
             goal = min(given + next(sizes), limit)
             while not look.ended and look.checked < goal:
+                if not wanted():
+                    return
                 if launched < goal:
                     self._launch(state, launched, prefix + launched - 1, not settings.do_sample)
                     look.watch(launched)

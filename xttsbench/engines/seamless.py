@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from xttsbench.engines import Piece
+from xttsbench.engines.ahead import Ahead
 from xttsbench.engines.decode import TokenLoop
 from xttsbench.engines.gpt import prefix_of, weights_of
 from xttsbench.engines.window import Vocoder, Window
 from xttsbench.settings import COMPILE_MODES, PRECISIONS, Settings, unknown
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Spoken(NamedTuple):
+    """Latents (n, width) of a sentence, and whether they are its last."""
+
+    sentence: int
+    latents: torch.Tensor
+    final: bool
 
 
 class Seamless:
@@ -83,7 +92,7 @@ class Seamless:
         *,
         gpt_cond_latent: torch.Tensor,
         speaker_embedding: torch.Tensor,
-        stage: Callable[[str], None] = lambda name: None,
+        stage: Callable[[str], None] | None = None,
         codes: list[list[torch.Tensor]] | None = None,
     ) -> Iterator[Piece]:
         """Yield the speech of `text` in pieces, as soon as each is certain.
@@ -98,7 +107,8 @@ class Seamless:
         gpt_cond_latent, speaker_embedding
             From `Xtts.get_conditioning_latents`, (1, p, width) and (1, d, 1).
         stage
-            Told the name of each stage as it begins: text, prefill, token_loop, vocoder, other.
+            Told the name of each stage as it begins: text, prefill, token_loop, vocoder, other. One stage is then under way
+            at any moment; without it, a CPU with two threads or more makes tokens and decodes them at the same time.
         codes
             The tokens of each sentence are appended, once it has ended.
 
@@ -112,30 +122,67 @@ class Seamless:
         ValueError
             If a sentence has more text tokens than the model takes.
         """
+        to = stage or (lambda name: None)
+        ahead: Ahead[Spoken] | None = None
+        work = self._speak(
+            text, settings, gpt_cond_latent, to, codes, wanted=lambda: ahead is None or not ahead.closing
+        )
+        spoken: Iterator[Spoken] = work
+        made, sentence, window = 0, -1, None
+        try:
+            while (item := next(spoken, None)) is not None:
+                if item.sentence != sentence or window is None:
+                    sentence, window = item.sentence, Window(self._vocoder, speaker_embedding, speed=settings.speed)
+                to("vocoder")
+                with numerics(self.xtts.device, tf32=self.precision == "tf32"):
+                    audio = window.push(item.latents, final=item.final)
+                to("other")
+                made += item.latents.shape[0]
+                del item
+                if audio.numel():
+                    yield Piece(audio, sentence, made)
+                del audio
+                if ahead is None and stage is None and self._overlaps():
+                    # not before the first sound, which would wait for it
+                    ahead = Ahead(work)
+                    spoken = iter(ahead)
+        finally:
+            (ahead or work).close()
+
+    def _overlaps(self) -> bool:
+        return self.xtts.device.type == "cpu" and torch.get_num_threads() > 1
+
+    def _speak(
+        self,
+        text: str,
+        settings: Settings,
+        gpt_cond_latent: torch.Tensor,
+        stage: Callable[[str], None],
+        codes: list[list[torch.Tensor]] | None,
+        *,
+        wanted: Callable[[], bool],
+    ) -> Generator[Spoken]:
+        """Yield the latents of every sentence, as many at a time as the schedule says."""
         language = settings.language.split("-")[0]
-        made = 0
         for number, sentence in enumerate(self._sentences(text, language, split=settings.enable_text_splitting)):
             stage("text")
             ids = self._encode(sentence, language)
             # read after encoding: a tokenizer may have set it for this sentence
             limit = self.xtts.gpt.max_gen_mel_tokens
             stage("prefill")
-            prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
-            window = Window(self._vocoder, speaker_embedding, speed=settings.speed)
-            sizes = chunk_sizes(settings)
-            with closing(
-                self._loop.run(prefix, settings, limit=limit, sizes=sizes, stage=stage, codes=codes)
-            ) as chunks:
+            with torch.inference_mode():
+                prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
+            chunks = self._loop.run(
+                prefix, settings, limit=limit, sizes=chunk_sizes(settings), stage=stage, codes=codes, wanted=wanted
+            )
+            with closing(chunks):
                 final = False
                 while not final:
                     with numerics(self.xtts.device, tf32=self.precision == "tf32"):
-                        latents, final = next(chunks)
-                        stage("vocoder")
-                        audio = window.push(latents, final=final)
-                    stage("other")
-                    made += latents.shape[0]
-                    if audio.numel():
-                        yield Piece(audio, number, made)
+                        latents, final = next(chunks, (None, True))
+                    if latents is None:
+                        return
+                    yield Spoken(number, latents, final)
 
     def _sentences(self, text: str, language: str, *, split: bool) -> list[str]:
         from TTS.tts.layers.xtts.tokenizer import split_sentence
@@ -172,6 +219,10 @@ def chunk_sizes(settings: Settings) -> Iterator[int]:
 @contextmanager
 def numerics(device: torch.device, *, tf32: bool) -> Iterator[None]:
     """Allow or forbid TF32 inside, and switch the caller's autocast off; all comes back as it was on leaving."""
+    if device.type == "cpu":  # TF32 flags are the whole process's, and no CPU reads them
+        with torch.autocast(device.type, enabled=False):
+            yield
+        return
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = tf32

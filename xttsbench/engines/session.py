@@ -85,7 +85,7 @@ class Session:
                     trial.settings,
                     gpt_cond_latent=held.gpt_cond_latent,
                     speaker_embedding=held.speaker_embedding,
-                    stage=active.to,
+                    stage=active.to if active.clock else None,
                     codes=active.codes,
                 )
                 return
