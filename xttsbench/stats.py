@@ -69,6 +69,25 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(keys, kind="stable", ignore_index=True)
 
 
+def pareto(rows: pd.DataFrame, x: str, y: str) -> pd.Series[bool]:
+    """Return which rows lie on the Pareto front of columns `x` and `y`, smaller being better in both.
+
+    A row is on it if no other is as good in both and better in one; equal rows are on it together. A row with a NaN
+    in either is never on it, and beats no other.
+
+    Examples
+    --------
+    >>> pareto(pd.DataFrame({"x": [1, 2, 2, 3], "y": [5, 4, 6, 4]}), "x", "y").tolist()
+    [True, True, False, False]
+    """
+    a, b = (rows[name].to_numpy(dtype=float) for name in (x, y))
+    with np.errstate(invalid="ignore"):
+        no_worse = (a[:, None] <= a) & (b[:, None] <= b)
+        better = (a[:, None] < a) | (b[:, None] < b)
+    front = np.isfinite(a) & np.isfinite(b) & ~(no_worse & better).any(axis=0)
+    return pd.Series(front, index=rows.index, name="pareto", dtype=bool)
+
+
 def varying(table: pd.DataFrame) -> list[str]:
     """Return the identity and setting columns that take more than one value: what tells the rows apart."""
     keys = [k for k in (*IDENTITY, *SETTINGS) if k in table]

@@ -133,6 +133,7 @@ def _row(r: Record) -> dict[str, Any]:
     if t.engine == "whole":  # its sentences come in one call: they have seams, but are no stream
         figures |= {name: NAN for name in figures if name.startswith("gap_") or name == "rtf_steady"}
         figures["chunks"] = min(figures["chunks"], 1.0)
+        figures["first_tokens"] = figures["tokens"]
     row |= figures if ok else dict.fromkeys(figures, NAN)
     row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
     row["repetition"] = repetition(r.codes) if ok else NAN

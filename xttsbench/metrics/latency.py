@@ -67,7 +67,7 @@ def latency(
     first_audible_sample
         From `first_audible` over the put-together audio; -1 if it is silent.
 
-    Where the times are NaN, as in a replayed trial, every figure is but audio_s, chunks and tokens.
+    Where the times are NaN, as in a replayed trial, every figure is but audio_s, chunks, sentences and the tokens.
 
     Returns
     -------
@@ -89,12 +89,14 @@ def latency(
             The least head start after the first chunk that plays gapless. Equal to deficit_s by its meaning.
         safe_start_s
             ttfa_s + prebuffer_s: the first audible sample of gapless playback.
-        audio_s, synthesis_s, chunks, tokens
+        audio_s, synthesis_s, chunks, tokens, sentences
             Sizes.
+        first_tokens
+            Tokens that were there when the first non-empty chunk was handed over: what ttfc_s had to wait for.
     """
     names = (
         "ttfc_s ttfc_unsynced_s ttfa_s rtf rtf_steady gap_p50_s gap_p95_s gap_max_s gap_slope_s stalls stall_s "
-        "deficit_s prebuffer_s safe_start_s audio_s synthesis_s chunks tokens"
+        "deficit_s prebuffer_s safe_start_s audio_s synthesis_s chunks tokens sentences first_tokens"
     )
     out = dict.fromkeys(names.split(), NAN)
     heard = [c for c in chunks if c.samples > 0]
@@ -109,6 +111,8 @@ def latency(
     audio_s = float(starts[-1])
     out["audio_s"] = audio_s
     out["tokens"] = float(heard[-1].tokens) if heard[-1].tokens >= 0 else NAN
+    out["first_tokens"] = float(heard[0].tokens) if heard[0].tokens >= 0 else NAN
+    out["sentences"] = float(len({c.sentence for c in heard}))
     if np.isnan(arrival).any():
         return out
     out["ttfc_s"], out["ttfc_unsynced_s"] = float(arrival[0]), heard[0].yielded_s
@@ -120,7 +124,7 @@ def latency(
         out["gap_max_s"] = float(gaps.max())
         if len(gaps) > 1:
             out["gap_slope_s"] = slope(gaps)
-    played, stalls = _play(arrival, length)
+    played, stalls = playback(arrival, length)
     out["stalls"] = float((stalls > 0).sum())
     out["stall_s"] = float(stalls.sum())
     out["deficit_s"] = float(max(0.0, (arrival - arrival[0] - starts[:-1]).max()))
@@ -148,8 +152,16 @@ def slope(values: Signal) -> float:
     return float(np.median((values[j] - values[i]) / (j - i)))
 
 
-def _play(arrival: Signal, length: Signal) -> tuple[Signal, Signal]:
-    """Return when each chunk begins to sound in a player that starts at once, and its wait before each."""
+def playback(arrival: Signal, length: Signal) -> tuple[Signal, Signal]:
+    """Return when each chunk begins to sound in a player that starts with the first, and its wait before each, seconds.
+
+    `arrival` and `length` are seconds, one a chunk, none of them empty or NaN.
+
+    Examples
+    --------
+    >>> playback(np.array([1.0, 4.0]), np.array([2.0, 2.0]))
+    (array([1., 4.]), array([0., 1.]))
+    """
     played = np.empty_like(arrival)
     waits = np.zeros_like(arrival)
     free = arrival[0]
