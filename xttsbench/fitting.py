@@ -80,7 +80,9 @@ def fit_ttfc(trials: pd.DataFrame, *, seed: int = 0) -> TtfcFit:
     """
     lacking = [name for name in NEEDED if name not in trials]
     if lacking:
-        raise ValueError(f"fit_ttfc takes a trials table of table.load_run; this one has no {' and no '.join(lacking)}.")
+        raise ValueError(
+            f"fit_ttfc takes a trials table of table.load_run; this one has no {' and no '.join(lacking)}."
+        )
     usable = trials[(trials["status"] == "ok") & trials[list(NEEDED)].notna().all(axis=1)]
     timed = usable[usable["phase"] == "timed"]
     for name in (name for name in ALIKE if name in timed):
@@ -151,7 +153,7 @@ def median_line(x: Values, y: Values, weights: Values) -> tuple[Values, Values]:
 
     Examples
     --------
-    >>> a, b = median_line(np.array([0.0, 1, 2, 3]), np.array([1.0, 3, 5, 99]), np.ones((1, 4)))
+    >>> a, b = median_line(np.array([0.0, 1, 2, 3, 4]), np.array([1.0, 3, 99, 7, 9]), np.ones((1, 5)))
     >>> round(float(a[0]), 3), round(float(b[0]), 3)
     (1.0, 2.0)
     """

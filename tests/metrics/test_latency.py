@@ -65,7 +65,7 @@ def test_times_that_were_not_measured_make_no_figure_but_sizes_stay():
     nan = float("nan")
     got = latency(chunks((nan, 100), (nan, 50), (nan, 0)), end_s=nan, sample_rate=SR, first_audible_sample=10)
     known = {k for k, v in got.items() if not math.isnan(v)}
-    assert known <= {"audio_s", "chunks", "tokens"}
+    assert known <= {"audio_s", "chunks", "tokens", "first_tokens", "sentences"}
     assert got["audio_s"] == pytest.approx(150 / SR) and got["chunks"] == 2
 
 
@@ -101,3 +101,11 @@ def test_first_audible_is_minus_one_in_silence_and_dc():
 def test_chars_per_s():
     assert chars_per_s("abcd", 2.0) == 2.0
     assert math.isnan(chars_per_s("abcd", 0.0))
+
+
+def test_what_the_first_chunk_waited_for_is_counted_in_tokens():
+    made = (Chunk(0.1, 0.1, 0, 0, 1), Chunk(0.2, 0.2, 100, 0, 20), Chunk(0.4, 0.4, 100, 1, 50))
+    got = latency(made, end_s=0.4, sample_rate=SR)
+    assert (got["first_tokens"], got["tokens"], got["sentences"]) == (20, 50, 2)
+    unknown = latency((Chunk(0.1, 0.1, 100),), end_s=0.1, sample_rate=SR)
+    assert math.isnan(unknown["first_tokens"]) and unknown["sentences"] == 1

@@ -3,7 +3,26 @@
 Make the figure inside `with plot.style():`. Times are seconds in tables and milliseconds on axes.
 """
 
+from xttsbench.plot.latency import chunk_cost, life, stages
 from xttsbench.plot.signals import pitch, spectrogram, waveform
 from xttsbench.plot.style import corner_of, label, style
+from xttsbench.plot.sweeps import by_chunk_size, heat_map, rtf_by_length, ttfc_model, ttfc_residuals
+from xttsbench.plot.tradeoff import trade_off
 
-__all__ = ["corner_of", "label", "pitch", "spectrogram", "style", "waveform"]
+__all__ = [
+    "by_chunk_size",
+    "chunk_cost",
+    "corner_of",
+    "heat_map",
+    "label",
+    "life",
+    "pitch",
+    "rtf_by_length",
+    "spectrogram",
+    "stages",
+    "style",
+    "trade_off",
+    "ttfc_model",
+    "ttfc_residuals",
+    "waveform",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHEET = Path(__file__).parent / "xttsbench.mplstyle"
-SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#999999"
+SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#808080"
+SMALL = 7.0
 ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless": "#009e73"}
 MARKER = {"stock": "o", "naive": "s", "whole": "X", "seamless": "^"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
@@ -21,16 +24,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LABELS = {
     "ttfc_s": ("time to first chunk", "ms", 1000.0),
     "ttfa_s": ("time to first audible sample", "ms", 1000.0),
-    "safe_start_s": ("safe start", "ms", 1000.0),
+    "safe_start_s": ("time to safe start", "ms", 1000.0),
     "prebuffer_s": ("least prebuffer", "ms", 1000.0),
-    "stall_s": ("silence while playing", "ms", 1000.0),
+    "stall_s": ("silence while playing from the first chunk", "ms", 1000.0),
     "deficit_s": ("longest lag behind playback", "ms", 1000.0),
     "gap_p50_s": ("median gap between chunks", "ms", 1000.0),
-    "gap_p95_s": ("95th percentile of gaps", "ms", 1000.0),
+    "gap_p95_s": ("95th percentile of the gaps between chunks", "ms", 1000.0),
     "gap_max_s": ("longest gap between chunks", "ms", 1000.0),
-    "gap_slope_s": ("growth of the gap", "ms a chunk", 1000.0),
-    "rtf": ("real-time factor", "", 1.0),
-    "rtf_steady": ("real-time factor after the first chunk", "", 1.0),
+    "gap_slope_s": ("growth of the gap between chunks", "ms a chunk", 1000.0),
+    "rtf": ("real-time factor", "s per s of audio", 1.0),
+    "rtf_steady": ("real-time factor after the first chunk", "s per s of audio", 1.0),
+    "first_tokens": ("tokens of the first chunk", "", 1.0),
     "audio_s": ("length of the audio", "s", 1.0),
     "synthesis_s": ("synthesis time", "s", 1.0),
     "chars_per_s": ("speaking rate", "characters/s", 1.0),
@@ -64,27 +68,56 @@ def style() -> AbstractContextManager[None]:
 
 def scale(name: str) -> float:
     """Return what a stored value is multiplied by to be drawn: seconds are drawn in milliseconds where LABELS says so."""
-    return LABELS.get(name, ("", "", 1.0))[2]
+    return LABELS.get(name.removesuffix("_excess"), ("", "", 1.0))[2]
 
 
 def label(name: str) -> str:
-    """Return the axis label of a column, with its unit.
+    """Return the axis label of a column, with its unit; of a seam metric also for its excess and its audible share.
 
     Examples
     --------
-    >>> label("ttfc_s"), label("rtf"), label("top_k")
-    ('time to first chunk (ms)', 'real-time factor', 'top_k')
+    >>> label("ttfc_s"), label("top_k")
+    ('time to first chunk (ms)', 'top_k')
+    >>> label("pitch_step_cents_excess"), label("click_audible_share")
+    ('pitch step at seams over controls (cents)', 'share of seams with an audible click')
     """
-    words, unit, _ = LABELS.get(name, (name, "", 1.0))
+    if name.endswith("_audible_share"):
+        return f"share of seams with an audible {_said(name.removesuffix('_audible_share'))[0]}"
+    words, unit = _said(name.removesuffix("_excess"))
+    words += " at seams over controls" if name.endswith("_excess") else ""
     return f"{words} ({unit})" if unit else words
 
 
+def _said(name: str) -> tuple[str, str]:
+    return LABELS.get(name, (name, "", 1.0))[:2]
+
+
 def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
-    """Return (colour, marker) by name: engines have their own, anything else takes its turn."""
+    """Return (colour, marker) by name: engines have their own, anything else takes its turn.
+
+    Examples
+    --------
+    >>> look(["stock", 1024])
+    {'stock': ('#0072b2', 'o'), 1024: ('#d55e00', 's')}
+    """
     return {
         name: (ENGINE[name], MARKER[name]) if name in ENGINE else (SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
         for k, name in enumerate(dict.fromkeys(names))
     }
+
+
+def in_order(values: Iterable[Any]) -> list[Any]:
+    """Return the different values in the order of a legend: numbers by size, engines as they are always named, then the rest.
+
+    Examples
+    --------
+    >>> in_order(["naive", "seamless", "stock", "naive"]), in_order([1024, 256])
+    (['stock', 'naive', 'seamless'], [256, 1024])
+    """
+    unique, engines = list(dict.fromkeys(values)), list(ENGINE)
+    if all(isinstance(v, Real) for v in unique):
+        return sorted(unique)
+    return sorted(unique, key=lambda v: engines.index(v) if v in ENGINE else len(engines))
 
 
 def corner_of(trials: pd.DataFrame) -> str:
@@ -106,6 +139,50 @@ def corner_of(trials: pd.DataFrame) -> str:
 
 
 def put_corner(ax: Axes, corner: str) -> None:
-    """Write `corner` small, above the right end of the axes; nothing for ''."""
-    if corner:
-        ax.text(1.0, 1.005, corner, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
+    """Write `corner` small, under the right end of the axes and their label; nothing for ''.
+
+    Above them there is room for a legend then, which `put_legend` puts there so that it covers no data.
+    """
+    if not corner:
+        return
+    columns = max(24, int(ax.get_window_extent().width / ax.figure.dpi * 72 / (0.5 * SMALL)))
+    ax.annotate(
+        textwrap.fill(corner, columns),
+        (1, 0),
+        xycoords=("axes fraction", ax.xaxis.label),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=SMALL,
+        color=FAINT,
+        annotation_clip=False,
+    )
+
+
+def put_legend(ax: Axes) -> None:
+    """Put the legend above the axes, outside of the data, in as many columns as fit; nothing if nothing has a name."""
+    for columns in range(min(4, len(ax.get_legend_handles_labels()[1])), 0, -1):
+        legend = ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=columns,
+            borderaxespad=0.2,
+            handletextpad=0.5,
+            columnspacing=1.0,
+            handlelength=1.7,
+        )
+        if legend.get_window_extent().width <= ax.get_window_extent().width:
+            return
+
+
+def put_nothing(ax: Axes, sentence: str, *, corner: str = "") -> Axes:
+    """Say in empty axes why there is nothing to draw."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.text(
+        0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color="#666666", wrap=True, fontsize=10
+    )
+    put_corner(ax, corner)
+    return ax
