@@ -3,7 +3,22 @@
 Make the figure inside `with plot.style():`. Times are seconds in tables and milliseconds on axes.
 """
 
+from xttsbench.plot.one_seam import close_up
+from xttsbench.plot.sampling import effects
+from xttsbench.plot.seams import audible, exactness, excess
 from xttsbench.plot.signals import pitch, spectrogram, waveform
 from xttsbench.plot.style import corner_of, label, style
 
-__all__ = ["corner_of", "label", "pitch", "spectrogram", "style", "waveform"]
+__all__ = [
+    "audible",
+    "close_up",
+    "corner_of",
+    "effects",
+    "exactness",
+    "excess",
+    "label",
+    "pitch",
+    "spectrogram",
+    "style",
+    "waveform",
+]

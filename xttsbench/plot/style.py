@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -80,11 +83,22 @@ def label(name: str) -> str:
 
 
 def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
-    """Return (colour, marker) by name: engines have their own, anything else takes its turn."""
-    return {
-        name: (ENGINE[name], MARKER[name]) if name in ENGINE else (SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
-        for k, name in enumerate(dict.fromkeys(names))
-    }
+    """Return (colour, marker) by name: an engine has its own, as has the first of its variants; others take their turn.
+
+    Examples
+    --------
+    >>> look(["naive/pause", "stock"]) == {"naive/pause": look(["naive"])["naive"], "stock": look(["stock"])["stock"]}
+    True
+    """
+    wanted = list(dict.fromkeys(names))
+    out: dict[Any, tuple[str, str]] = {name: (ENGINE[name], MARKER[name]) for name in wanted if name in ENGINE}
+    for name in wanted:
+        engine = re.split("[ /]", str(name))[0]
+        if engine in ENGINE and (ENGINE[engine], MARKER[engine]) not in out.values():
+            out[name] = ENGINE[engine], MARKER[engine]
+    turns = [(SERIES[k % 7], MARKERS[(k + k // 7) % 7]) for k in range(49)]
+    free = itertools.cycle([turn for turn in turns if turn not in out.values()])
+    return {name: out[name] if name in out else next(free) for name in wanted}
 
 
 def corner_of(trials: pd.DataFrame) -> str:
@@ -109,3 +123,17 @@ def put_corner(ax: Axes, corner: str) -> None:
     """Write `corner` small, above the right end of the axes; nothing for ''."""
     if corner:
         ax.text(1.0, 1.005, corner, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
+
+
+def say(ax: Axes, sentence: str) -> Axes:
+    """Write a sentence where a figure has nothing to draw, in axes without scales."""
+    import textwrap
+
+    ax.text(0.5, 0.5, textwrap.fill(sentence, 48), transform=ax.transAxes, ha="center", va="center", color=INK)
+    ax.set_axis_off()
+    return ax
+
+
+def jitter(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return n offsets within -0.3..0.3 that look random and are always the same: multiples of the golden ratio."""
+    return np.asarray(0.6 * ((np.arange(1, n + 1) * 0.6180339887) % 1.0) - 0.3)
