@@ -78,11 +78,11 @@ def pairs(trials: pd.DataFrame, *, metrics: Sequence[str] = METRICS) -> pd.DataF
     for engine in trials["engine"].unique():
         ok, names = _timed(trials, engine), _varied(trials, engine)
         default = _default(ok, names)
-        base = ok[_is(ok, default)].set_index(["text", "language", "seed"])
+        base = ok[_is(ok, default)].set_index(["text", "language", "seed"]).add_suffix("_default")
         for name in names:
             others = {k: v for k, v in default.items() if k != name}
             near = ok[_is(ok, others) & (ok[name] != default[name])].sort_values([name, "text", "seed"], kind="stable")
-            found = near.join(base, on=["text", "language", "seed"], rsuffix="_default", how="inner")
+            found = near.join(base, on=["text", "language", "seed"], how="inner")
             known = (found["codes_hash"] != "") & (found["codes_hash_default"] != "")
             equal = (found["codes_hash"] == found["codes_hash_default"]) & (
                 found["audio_s"] == found["audio_s_default"]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xttsbench.metrics.seams import METRICS
 from xttsbench.plot.signals import Signal, pitch, spectrogram, waveform
-from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, say
+from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, put_nothing
 
 if TYPE_CHECKING:
     pass
@@ -59,7 +59,7 @@ def close_up(
     if control is None:
         for ax in axes[:, 1]:
             ax.set_axis_off()
-        say(axes[0, 1], "no control: nothing else in this audio is like this seam")
+        put_nothing(axes[0, 1], "no control: nothing else in this audio is like this seam")
         return axes
     _column(axes[:, 1], audio, control, sample_rate=sample_rate, around_s=around_s, colour=CONTROL)
     axes[-1, 1].set_xlabel("time from the control (ms)")
@@ -85,7 +85,10 @@ def _column(axes: Any, audio: Signal, row: pd.Series, *, sample_rate: int, aroun
     for ax, draw in zip(axes, DRAWINGS, strict=True):
         draw(ax, clip, sample_rate=sample_rate, start_s=(first - at) / sample_rate)
         ax.axvline(0, color=colour, lw=1.2)
-        ax.axvspan(0, length, color=colour, alpha=0.15, lw=0)
+        if draw is spectrogram:  # its greys are levels, and a shade would change them
+            ax.axvline(length, color=colour, lw=1.2, ls=":")
+        else:
+            ax.axvspan(0, length, color=colour, alpha=0.15, lw=0)
         ax.set_xlim(-around_s, around_s + length)
         ax.xaxis.set_major_formatter(lambda value, _: f"{1000 * value:.0f}")
         ax.set_xlabel("")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xttsbench.plot.style import FAINT, INK, LABELS, jitter, look, put_corner, say, scale
+from xttsbench.plot.style import FAINT, INK, LABELS, jitter, look, put_corner, put_nothing, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +23,10 @@ def effects(
     A filled mark is beyond what another seed does, a hollow one is not. `effects` is a table of `sampling.effects`; with the
     table of `sampling.pairs` of the same trials, every pair is a faint point.
     """
-    put_corner(ax, corner)
     mine = effects[(effects["metric"] == metric)] if len(effects) else effects
     words, unit, _ = LABELS.get(metric, (metric, "", 1.0))
     if not len(mine) or not np.isfinite(mine["effect"].astype(float)).any():
-        return say(ax, f"no value of a parameter can be held against the default in {words}")
+        return put_nothing(ax, f"no value of a parameter can be held against the default in {words}", corner=corner)
     by, names = scale(metric), list(dict.fromkeys(mine["engine"]))
     looks, lines = look(names), _lines(mine)
     ax.axvline(0, color=INK, lw=1.0)
@@ -48,13 +47,30 @@ def effects(
             fill = colour if row.beyond else "white"
             ax.plot([row.effect * by], [y], color=colour, marker=marker, ms=6, mfc=fill, mew=1.3, zorder=4)
             if row.unchanged:
-                ax.annotate(
-                    "changed nothing", (0, y), (7, 0), textcoords="offset points", va="center", fontsize=8, color=INK
-                )
+                said = "same tokens, same length"
+                ax.annotate(said, (row.effect * by, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
     _scales(ax, mine, lines)
-    ax.set_xlabel(f"{words}: difference from the default" + (f" ({unit})" if unit else ""))
+    low, high = _reach(mine)
+    beyond = 0
+    if high > low:
+        ax.set_xlim(low * by, high * by)
+        raw = pairs[pairs["metric"] == metric]["difference"] if pairs is not None else pd.Series(dtype=float)
+        beyond = int(((raw < low) | (raw > high)).sum())
+    ax.set_xlabel(
+        f"{words}: difference from the default"
+        + (f" ({unit})" if unit else "")
+        + (f"\n{beyond} pairs lie beyond this axis" if beyond else "")
+    )
     _legend(ax, mine, looks)
+    put_corner(ax, corner)
     return ax
+
+
+def _reach(mine: pd.DataFrame) -> tuple[float, float]:
+    """Return limits that hold every median, interval and null with half as much again: one slow trial must not hide the rest."""
+    drawn = mine[["effect", "effect_lo", "effect_hi", "null_lo", "null_hi"]].to_numpy(dtype=float)
+    low, high = min(0.0, float(np.nanmin(drawn))), max(0.0, float(np.nanmax(drawn)))
+    return low - (high - low) / 2, high + (high - low) / 2
 
 
 def _lines(mine: pd.DataFrame) -> dict[tuple[str, Any], int]:

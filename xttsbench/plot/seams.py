@@ -10,13 +10,14 @@ import pandas as pd
 
 from xttsbench import places as seam_places
 from xttsbench.metrics.seams import METRICS
-from xttsbench.plot.style import CONTROL, FAINT, INK, LABELS, SEAM, jitter, label, look, put_corner, say, scale
+from xttsbench.plot.style import CONTROL, FAINT, INK, LABELS, SEAM, jitter, label, look, put_corner, put_nothing, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 EXACT_DB = 100.0
 MOST_SERIES = 7
+PLATE = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
 
 
 def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> Axes:
@@ -24,11 +25,12 @@ def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> 
 
     `places` is a table of `places.places`; the medians and intervals are those of `places.excesses`, and of `compare`.
     """
-    put_corner(ax, corner)
     points = seam_places.excess_by_seam(places, metric)
     points = points[np.isfinite(points["excess"].astype(float))]
     if not len(points):
-        return say(ax, f"no seam has a {LABELS.get(metric, (metric,))[0]} and a control to hold it against")
+        return put_nothing(
+            ax, f"no seam has a {LABELS.get(metric, (metric,))[0]} and a control to hold it against", corner=corner
+        )
     rows = seam_places.excesses(places, metric)
     rows = rows[np.isfinite(rows["excess"])]
     several = rows["kind"].nunique() > 1
@@ -46,7 +48,8 @@ def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> 
     words, unit, _ = LABELS.get(metric, (metric, "", 1.0))
     ax.set_xlabel(f"{words}: seam above its own controls" + (f" ({unit})" if unit else ""))
     if rows["low"].isna().any():
-        _remark(ax, "no interval below six seams")
+        ax.set_xlabel(f"{ax.get_xlabel()}\nno interval below six seams")
+    put_corner(ax, corner)
     return ax
 
 
@@ -55,15 +58,16 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
 
     `rows` come from `comparison.compare`. Chance alone gives 1 %, the line.
     """
-    put_corner(ax, corner)
     shares = [f"{m}_audible_share" for m in METRICS]
     there = rows[rows["kind"] != "-"] if len(rows) else rows
     there = there[there[shares].notna().any(axis=1)] if len(there) else there
     if not len(there):
-        return say(ax, "no share to draw: no seam, or too few controls to say what is beyond them")
+        return put_nothing(
+            ax, "no share to draw: no seam, or too few controls to say what is beyond them", corner=corner
+        )
     variants = sorted(set(there["variant"]), key=seam_places.natural)
     if len(variants) > MOST_SERIES:
-        return say(ax, _too_many(variants))
+        return put_nothing(ax, _too_many(variants), corner=corner)
     there = there.sort_values("variant", key=lambda names: names.map(variants.index), kind="stable")
     several = there["kind"].nunique() > 1
     looks, step = look(variants), 0.8 / len(there)
@@ -95,8 +99,9 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
         fill = "white" if several and row.kind == "sentence" else colour
         ax.plot([], [], ls="", color=colour, marker=marker, mfc=fill, mew=1.3, label=name)
     if there[shares].isna().to_numpy().any():
-        _remark(ax, "no mark: undefined, or too few controls")
+        ax.set_xlabel(f"{ax.get_xlabel()}\nno mark: undefined there, or too few controls")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="seams", alignment="left")
+    put_corner(ax, corner)
     return ax
 
 
@@ -105,15 +110,13 @@ def exactness(ax: Axes, distances: pd.DataFrame, *, corner: str = "") -> Axes:
 
     `distances` is a table of `places.distances`; the medians are those of `places.by_distance`.
     """
-    put_corner(ax, corner)
-    rows = seam_places.by_distance(distances)
-    names = list(dict.fromkeys(rows["variant"]))
+    chunk = distances[(distances["kind"] == "chunk") & np.isfinite(distances["snr_db"].astype(float))]
+    names = sorted(set(chunk["variant"]), key=seam_places.natural)
     if not names:
-        return say(ax, "no chunk seam can be held against one decode of the same tokens")
+        return put_nothing(ax, "no chunk seam can be held against one decode of the same tokens", corner=corner)
     if len(names) > MOST_SERIES:
-        return say(ax, _too_many(names))
-    looks = look(names)
-    chunk = distances[distances["kind"] == "chunk"]
+        return put_nothing(ax, _too_many(names), corner=corner)
+    rows, looks = seam_places.by_distance(chunk), look(names)
     edges_s = np.unique(np.concatenate([rows["from_s"], rows["to_s"]]))
     edges = edges_s * 1000
     ax.axvline(0, color=SEAM, lw=1.0)
@@ -148,10 +151,11 @@ def exactness(ax: Axes, distances: pd.DataFrame, *, corner: str = "") -> Axes:
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(min(0.0, chunk["snr_db"].min()), 150)
     ax.set_xticks(edges, [f"{edge:g}" for edge in edges])
-    ax.text(edges[-1], EXACT_DB - 1, "exact but for rounding", ha="right", va="top", fontsize=8, color=INK)
+    ax.text(edges[-1], EXACT_DB - 1, "exact but for rounding", ha="right", va="top", fontsize=8, color=INK, bbox=PLATE)
     ax.set_xlabel("distance from the start of the seam (ms)")
     ax.set_ylabel(label("snr_db"))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="chunk seams", alignment="left")
+    put_corner(ax, corner)
     return ax
 
 
@@ -188,7 +192,3 @@ def _looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def _too_many(names: Sequence[str]) -> str:
     return f"{len(names)} variants are too many to tell apart here; choose up to {MOST_SERIES} of them in the column 'variant'"
-
-
-def _remark(ax: Axes, words: str) -> None:
-    ax.text(0.995, 0.01, words, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)

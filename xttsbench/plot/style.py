@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -125,12 +126,11 @@ def put_corner(ax: Axes, corner: str) -> None:
         ax.text(1.0, 1.005, corner, transform=ax.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
 
 
-def say(ax: Axes, sentence: str) -> Axes:
-    """Write a sentence where a figure has nothing to draw, in axes without scales."""
-    import textwrap
-
-    ax.text(0.5, 0.5, textwrap.fill(sentence, 48), transform=ax.transAxes, ha="center", va="center", color=INK)
+def put_nothing(ax: Axes, sentence: str, *, corner: str = "") -> Axes:
+    """Say in empty axes why there is nothing to draw."""
     ax.set_axis_off()
+    ax.text(0.5, 0.5, textwrap.fill(sentence, 40), transform=ax.transAxes, ha="center", va="center", color=INK)
+    put_corner(ax, corner)
     return ax
 
 
