@@ -85,7 +85,7 @@ def _column(axes: Any, audio: Signal, row: pd.Series, *, sample_rate: int, aroun
     for ax, draw in zip(axes, DRAWINGS, strict=True):
         draw(ax, clip, sample_rate=sample_rate, start_s=(first - at) / sample_rate)
         ax.axvline(0, color=colour, lw=1.2)
-        if draw is spectrogram:  # its greys are levels, and a shade would change them
+        if draw is spectrogram and length:  # its greys are levels, and a shade would change them
             ax.axvline(length, color=colour, lw=1.2, ls=":")
         else:
             ax.axvspan(0, length, color=colour, alpha=0.15, lw=0)

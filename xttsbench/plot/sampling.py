@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xttsbench.plot.style import FAINT, INK, LABELS, jitter, look, put_corner, put_nothing, scale
+from xttsbench.plot.style import FAINT, INK, LABELS, PLATE, jitter, look, put_corner, put_nothing, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,8 +47,8 @@ def effects(
             fill = colour if row.beyond else "white"
             ax.plot([row.effect * by], [y], color=colour, marker=marker, ms=6, mfc=fill, mew=1.3, zorder=4)
             if row.unchanged:
-                said = "same tokens, same length"
-                ax.annotate(said, (row.effect * by, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
+                where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center", "bbox": PLATE}
+                ax.text(0.99, y, "same tokens, same length", fontsize=8, **where)
     _scales(ax, mine, lines)
     low, high = _reach(mine)
     beyond = 0

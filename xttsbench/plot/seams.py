@@ -10,14 +10,26 @@ import pandas as pd
 
 from xttsbench import places as seam_places
 from xttsbench.metrics.seams import METRICS
-from xttsbench.plot.style import CONTROL, FAINT, INK, LABELS, SEAM, jitter, label, look, put_corner, put_nothing, scale
+from xttsbench.plot.style import (
+    CONTROL,
+    FAINT,
+    INK,
+    LABELS,
+    PLATE,
+    SEAM,
+    jitter,
+    label,
+    look,
+    put_corner,
+    put_nothing,
+    scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 EXACT_DB = 100.0
 MOST_SERIES = 7
-PLATE = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}
 
 
 def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> Axes:
@@ -60,7 +72,8 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
     """
     shares = [f"{m}_audible_share" for m in METRICS]
     there = rows[rows["kind"] != "-"] if len(rows) else rows
-    there = there[there[shares].notna().any(axis=1)] if len(there) else there
+    undefined = there[there[shares].isna().all(axis=1)] if len(there) else there
+    there = there.drop(undefined.index)
     if not len(there):
         return put_nothing(
             ax, "no share to draw: no seam, or too few controls to say what is beyond them", corner=corner
@@ -98,9 +111,13 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
         name = f"{row.variant}, {row.kind} ({row.seams})" if several else f"{row.variant} ({row.seams})"
         fill = "white" if several and row.kind == "sentence" else colour
         ax.plot([], [], ls="", color=colour, marker=marker, mfc=fill, mew=1.3, label=name)
-    if there[shares].isna().to_numpy().any():
-        ax.set_xlabel(f"{ax.get_xlabel()}\nno mark: undefined there, or too few controls")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="seams", alignment="left")
+    if len(undefined) or there[shares].isna().to_numpy().any():
+        without = ", ".join(f"{r.variant} ({r.kind})" for r in undefined.itertuples())
+        words = "no mark: undefined there, or too few controls" + (
+            f"; so it is with all of {without}" if without else ""
+        )
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{words}")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), title="seams", alignment="left")
     put_corner(ax, corner)
     return ax
 

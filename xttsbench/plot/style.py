@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHEET = Path(__file__).parent / "xttsbench.mplstyle"
 SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#999999"
+PLATE = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}  # under words that lie on data
 ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless": "#009e73"}
 MARKER = {"stock": "o", "naive": "s", "whole": "X", "seamless": "^"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
