@@ -21,7 +21,7 @@ LEAST_PAIRS = 6
 PAIR = ("engine", "parameter", "value", "default", "metric", "text", "language", "seed", "difference", "same")
 EFFECT = (
     *("engine", "parameter", "value", "default", "metric", "n", "effect", "effect_lo", "effect_hi"),
-    *("null_lo", "null_hi", "seeds_differ", "seeds_differ_p95", "p", "beyond", "same_share", "unchanged"),
+    *("null_lo", "null_hi", "seeds_differ", "seeds_differ_p95", "p", "p_least", "beyond", "same_share", "unchanged"),
 )
 Series = dict[tuple[str, str], Values]
 
@@ -32,9 +32,10 @@ def effects(trials: pd.DataFrame, *, metrics: Sequence[str] = METRICS, seed: int
     Columns: n pairs; `effect`, their median difference from the default cell, in the metric's own unit, with its 95 % bootstrap
     interval; `null_lo` to `null_hi`, where 95 % of such medians lie if the value does no more than draw another seed;
     `seeds_differ` and `seeds_differ_p95`, how far apart two seeds of the default cell are (median and 95th percentile); `p` of
-    Wilcoxon's signed-rank test, corrected by Holm over the rows of an engine and metric, NaN below six pairs; `beyond`: p is
-    under 0.05 and the effect outside the null range; `same_share` of pairs with the same tokens and length, NaN where tokens are
-    not known; `unchanged`: that is all of them, so the value did nothing at all.
+    Wilcoxon's signed-rank test, corrected by Holm over the rows of an engine and metric, NaN below six pairs; `p_least`, the
+    least that so many pairs can give: from 0.05 on they are too few for a verdict; `beyond`: p is under 0.05 and the effect
+    outside the null range; `same_share` of pairs with the same tokens and length, NaN where tokens are not known; `unchanged`:
+    that is all of them, so the value did nothing at all.
 
     See `pairs` for what is compared and what is refused.
     """
@@ -48,8 +49,10 @@ def effects(trials: pd.DataFrame, *, metrics: Sequence[str] = METRICS, seed: int
                 for _, group in of_metric.groupby(["parameter", "value"], sort=False)
             ]
             corrected = holm({str(k): row["p"] for k, row in enumerate(mine)})
+            tests = sum(np.isfinite(row["p"]) for row in mine)
             for k, row in enumerate(mine):
                 row["p"] = corrected[str(k)]
+                row["p_least"] = min(1.0, tests * 2.0 ** (1 - row["n"])) if row["n"] >= LEAST_PAIRS else NAN
                 outside = not row["null_lo"] <= row["effect"] <= row["null_hi"]
                 row["beyond"] = bool(row["p"] < 0.05 and outside)
             rows += mine

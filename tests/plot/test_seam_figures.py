@@ -16,7 +16,7 @@ from xttsbench.metrics.seams import METRICS
 from xttsbench.plot.style import jitter, look
 
 golden = pytest.mark.mpl_image_compare(
-    baseline_dir="baseline", style="default", savefig_kwargs={"dpi": 70}, tolerance=1
+    baseline_dir="baseline", style="default", savefig_kwargs={"dpi": 70}, tolerance=1.5
 )
 
 
@@ -94,7 +94,19 @@ def made_effects() -> tuple[pd.DataFrame, pd.DataFrame]:
         middle = group["difference"].median()
         unchanged = bool(group["same"].all())
         spread = 0.0 if unchanged else 0.06
-        found = (8, middle, middle - spread, middle + spread, -0.12, 0.12, 0.1, 0.2, 0.01, bool(abs(middle) > 0.12))
+        found = (
+            8,
+            middle,
+            middle - spread,
+            middle + spread,
+            -0.12,
+            0.12,
+            0.1,
+            0.2,
+            0.01,
+            0.01,
+            bool(abs(middle) > 0.12),
+        )
         default = group["default"].iloc[0]
         rows.append(("stock", parameter, value, default, "audio_s", *found, float(unchanged), unchanged))
     return pd.DataFrame(rows, columns=list(sampling.EFFECT)), table
@@ -174,6 +186,20 @@ def test_excess_counts_and_scales_as_its_table_does():
     assert "ms" in words(pause)
 
 
+def test_what_is_left_out_is_named():
+    table = made_places()
+    without = table[(table["variant"] == "seamless") | (table["place"] == "seam")]
+    assert "without a control: stock (chunk)" in words(plot.excess(axes(), without, "click"))
+    shares = [f"{m}_audible_share{end}" for m in METRICS for end in ("", "_lo", "_hi")]
+    rows = pd.DataFrame(
+        [
+            {"variant": v, "kind": "chunk", "seams": 3, **dict.fromkeys(shares, x)}
+            for v, x in (("stock", 0.5), ("whole", np.nan))
+        ]
+    )
+    assert "none at all for whole (chunk)" in words(plot.audible(axes(), rows))
+
+
 def test_audible_draws_each_share(heard):
     rows = comparison.compare(heard)
     ax = plot.audible(axes(size=(8, 6)), rows)
@@ -203,6 +229,8 @@ def test_effects_are_filled_only_where_beyond_the_seed():
     }
     assert fills == {round(r.effect, 6): r.beyond for r in effects.itertuples()}
     assert "same tokens" in words(ax) and "temperature 0.75, default" in words(ax) and "(s)" in words(ax)
+    few = plot.effects(axes(), effects.assign(p_least=0.1), "audio_s").get_legend().get_title().get_text()
+    assert "too few for a verdict" in few and "too few" not in ax.get_legend().get_title().get_text()
     pairs.loc[0, "difference"] = 1000.0
     far = plot.effects(axes(), effects, "audio_s", pairs=pairs)
     assert "1 pairs lie beyond this axis" in words(far) and far.get_xlim() == ax.get_xlim()

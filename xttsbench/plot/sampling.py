@@ -47,7 +47,12 @@ def effects(
             fill = colour if row.beyond else "white"
             ax.plot([row.effect * by], [y], color=colour, marker=marker, ms=6, mfc=fill, mew=1.3, zorder=4)
             if row.unchanged:
-                where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center", "bbox": PLATE}
+                where: dict[str, Any] = {
+                    "transform": ax.get_yaxis_transform(),
+                    "ha": "right",
+                    "va": "center",
+                    "bbox": PLATE,
+                }
                 ax.text(0.99, y, "same tokens, same length", fontsize=8, **where)
     _scales(ax, mine, lines)
     low, high = _reach(mine)
@@ -117,4 +122,6 @@ def _legend(ax: Axes, mine: pd.DataFrame, looks: dict[Any, tuple[str, str]]) -> 
         handles += [point, hollow]
     counts = sorted(set(mine["n"]))
     title = f"n = {counts[0]} pairs a value" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]} pairs a value"
+    if not (mine["p_least"] < 0.05).any():
+        title += ",\ntoo few for a verdict"
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), title=title, alignment="left")

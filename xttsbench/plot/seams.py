@@ -43,8 +43,9 @@ def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> 
         return put_nothing(
             ax, f"no seam has a {LABELS.get(metric, (metric,))[0]} and a control to hold it against", corner=corner
         )
-    rows = seam_places.excesses(places, metric)
-    rows = rows[np.isfinite(rows["excess"])]
+    found = seam_places.excesses(places, metric)
+    rows = found[np.isfinite(found["excess"])]
+    without = ", ".join(f"{r.variant} ({r.kind})" for r in found.drop(rows.index).itertuples())
     several = rows["kind"].nunique() > 1
     looks, by = _looks(rows["variant"]), scale(metric)
     ax.axvline(0, color=INK, lw=1.0)
@@ -61,6 +62,8 @@ def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> 
     ax.set_xlabel(f"{words}: seam above its own controls" + (f" ({unit})" if unit else ""))
     if rows["low"].isna().any():
         ax.set_xlabel(f"{ax.get_xlabel()}\nno interval below six seams")
+    if without:
+        ax.set_xlabel(f"{ax.get_xlabel()}\nundefined, or without a control: {without}")
     put_corner(ax, corner)
     return ax
 
@@ -113,9 +116,7 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
         ax.plot([], [], ls="", color=colour, marker=marker, mfc=fill, mew=1.3, label=name)
     if len(undefined) or there[shares].isna().to_numpy().any():
         without = ", ".join(f"{r.variant} ({r.kind})" for r in undefined.itertuples())
-        words = "no mark: undefined there, or too few controls" + (
-            f"; so it is with all of {without}" if without else ""
-        )
+        words = "no mark: undefined there, or too few controls" + (f"; none at all for {without}" if without else "")
         ax.set_xlabel(f"{ax.get_xlabel()}\n{words}")
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), title="seams", alignment="left")
     put_corner(ax, corner)
