@@ -233,7 +233,7 @@ def test_effects_are_filled_only_where_beyond_the_seed():
     assert "too few for a verdict" in few and "too few" not in ax.get_legend().get_title().get_text()
     pairs.loc[0, "difference"] = 1000.0
     far = plot.effects(axes(), effects, "audio_s", pairs=pairs)
-    assert "1 pairs lie beyond this axis" in words(far) and far.get_xlim() == ax.get_xlim()
+    assert "pairs beyond this axis: 1" in words(far) and far.get_xlim() == ax.get_xlim()
 
 
 def test_one_variant_alone_can_be_drawn():

@@ -64,7 +64,7 @@ def effects(
     ax.set_xlabel(
         f"{words}: difference from the default"
         + (f" ({unit})" if unit else "")
-        + (f"\n{beyond} pairs lie beyond this axis" if beyond else "")
+        + (f"\npairs beyond this axis: {beyond}" if beyond else "")
     )
     _legend(ax, mine, looks)
     put_corner(ax, corner)
