@@ -13,7 +13,7 @@ from samples import NANO, SHORT, TWO
 
 from xttsbench import comparison, store
 from xttsbench.cli import main
-from xttsbench.comparison import Heard, holm, is_reference, notes, variant, verdict, worst_seams
+from xttsbench.comparison import Heard, is_reference, notes, variant, verdict, worst_seams
 from xttsbench.metrics.seams import METRICS, measure_seams
 from xttsbench.record import Chunk, Record
 from xttsbench.settings import ONE_CHUNK, PAUSE_SAMPLES, Settings
@@ -188,12 +188,6 @@ def test_the_worst_seam_comes_first():
     mild, bad = heard(record(), noise(2.0)), heard(replace(record(), trial=replace(record().trial, seed=1)), click)
     worst = worst_seams([mild, bad])
     assert worst[0][0] is bad and worst[0][2] == "click"
-
-
-def test_holm_is_monotone_and_keeps_nan():
-    got = holm({"a": 0.01, "b": math.nan, "c": 0.5, "d": 0.02})
-    assert got["a"] == pytest.approx(0.03) and got["d"] == pytest.approx(0.04) and got["c"] == 0.5
-    assert math.isnan(got["b"])
 
 
 def test_a_replayed_grid_says_which_overlap_is_enough(tmp_path, capsys):

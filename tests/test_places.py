@@ -55,3 +55,23 @@ def test_nothing_heard_is_an_empty_table_with_its_columns():
     assert list(places.places([]).columns) == [*places.PLACE, *METRICS] and not len(places.places([]))
     assert list(places.distances([]).columns) == list(places.DISTANCE)
     assert not len(places.excess_by_seam(places.places([]), "click"))
+
+
+def test_the_excess_by_variant_is_the_one_that_compare_finds(heard):
+    rows = comparison.compare(heard).set_index(["variant", "kind"])
+    for metric in METRICS:
+        for found in places.excesses(places.places(heard), metric).itertuples():
+            judged = rows.loc[(found.variant, found.kind)]
+            same = [judged[f"{metric}_{name}"] for name in ("excess", "excess_lo", "excess_hi", "audible_share")]
+            np.testing.assert_array_equal([found.excess, found.low, found.high, found.audible_share], same)
+
+
+def test_exactness_by_distance_is_a_median_over_chunk_seams(heard):
+    table = places.distances(heard)
+    rows = places.by_distance(table)
+    assert tuple(rows.columns) == places.BY_DISTANCE and list(rows["variant"].unique()) == ["10/256", "10/4096"]
+    first = rows.iloc[0]
+    mine = table[(table["variant"] == "10/256") & (table["from_s"] == first["from_s"])]["snr_db"].dropna()
+    assert first["snr_db"] == mine.median() and first["seams"] == len(mine)
+    other = table.assign(kind="sentence")
+    assert not len(places.by_distance(other)) and not len(places.by_distance(table.iloc[:0]))

@@ -136,3 +136,9 @@ def test_what_must_be_said_of_a_model_is_in_every_row(trial):
     assert (
         rows["note"].tolist() == stats.summary(rows)["note"].tolist() == ["random weights: times hold, sound is noise"]
     )
+
+
+def test_holm_is_monotone_and_keeps_nan():
+    got = stats.holm({"a": 0.01, "b": math.nan, "c": 0.5, "d": 0.02})
+    assert got["a"] == pytest.approx(0.03) and got["d"] == pytest.approx(0.04) and got["c"] == 0.5
+    assert math.isnan(got["b"])

@@ -19,7 +19,7 @@ from xttsbench.metrics.exactness import Exactness, exactness
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
 from xttsbench.settings import ONE_CHUNK, REPLAYED
-from xttsbench.stats import median_interval
+from xttsbench.stats import holm, median_interval
 
 JOINING = (*REPLAYED, "first_chunk_size", "chunk_growth")
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
@@ -261,20 +261,3 @@ def _judged(measured: list[Heard], kind: str) -> dict[str, float]:
         }
         p_values[metric] = e.p_value
     return row | {f"{metric}_p": p for metric, p in holm(p_values).items()}
-
-
-def holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Return p-values corrected for their number by Holm's step-down (Scand. J. Statistics 6, 1979); NaN stays NaN.
-
-    Examples
-    --------
-    >>> {k: round(v, 3) for k, v in holm({"a": 0.01, "b": 0.04, "c": 0.03}).items()}
-    {'a': 0.03, 'c': 0.06, 'b': 0.06}
-    """
-    known = sorted((p, name) for name, p in p_values.items() if math.isfinite(p))
-    out: dict[str, float] = {}
-    highest = 0.0
-    for rank, (p, name) in enumerate(known):
-        highest = max(highest, min(1.0, p * (len(known) - rank)))
-        out[name] = highest
-    return out | {name: NAN for name, p in p_values.items() if not math.isfinite(p)}

@@ -10,12 +10,11 @@ import pandas as pd
 import soundfile as sf
 from tqdm.auto import tqdm
 
-from xttsbench import comparison, stats, store, table
+from xttsbench import comparison, places, stats, store, table
 from xttsbench.comparison import WORDS, Heard
 from xttsbench.showing import interval
 
 CLIP_S = 0.5
-MOST_COLUMNS = 6
 SHORT = {
     "click": "click",
     "level_step_db": "level",
@@ -63,7 +62,7 @@ def show_comparison(folder: Path) -> int:
         if note:
             print(f"note: {note}")
     clips = _clips(folder, comparison.worst_seams(heard))
-    figure = _figure(folder, heard, note=_corner(meta))
+    figure = _figure(folder, heard, rows, corner=_corner(meta))
     print(
         f"\n{folder / 'compare.csv'}"
         + (f", {figure}" if figure else "")
@@ -140,35 +139,25 @@ def _corner(meta: dict[str, object]) -> str:
     return f"{Path(config['model']).name} on {where}; {model['note'] or 'as released'}"
 
 
-def _figure(folder: Path, heard: list[Heard], *, note: str) -> Path | None:
-    """Draw waveform, spectrogram and F0 of one utterance a contender, the first text and seed, with seams and controls."""
-    contenders = [h for h in heard if not comparison.is_reference(h.record)]
-    if not contenders:
+def _figure(folder: Path, heard: list[Heard], rows: pd.DataFrame, *, corner: str) -> Path | None:
+    """Draw which share of seams is beyond their controls, and exactness by distance; of many variants their clicks and levels."""
+    if not len(rows):
         return None
     from matplotlib.figure import Figure
 
     from xttsbench import plot
 
-    first = contenders[0].record.trial
-    same = [h for h in contenders if (h.record.trial.text, h.record.trial.seed) == (first.text, first.seed)]
-    columns = list({comparison.variant(h.record): h for h in same}.values())[:MOST_COLUMNS]
-    figure = Figure(figsize=(4.2 * len(columns), 7.5), layout="constrained")
-    axes = figure.subplots(3, len(columns), squeeze=False, sharex="col")
-    for column, h in zip(axes.T, columns, strict=True):
-        rate = h.record.sample_rate
-        marks = {
-            "sample_rate": rate,
-            "seams": h.seams["sample"].tolist(),
-            "controls": h.measures.controls.positions[::4].tolist() if h.measures else [],
-        }
-        for ax, draw in zip(column, (plot.waveform, plot.spectrogram, plot.pitch), strict=True):
-            draw(ax, h.audio, **marks)
-            ax.label_outer()
-        column[0].set_title(f"{comparison.variant(h.record)} ({len(h.seams)} seams)")
-        column[0].set_ylim(-1, 1)
-    figure.suptitle(
-        f"seams solid, every fourth control dotted; text {first.text.name!r}, seed {first.seed}; {note}", fontsize=10
-    )
-    path = folder / "compare.png"
-    figure.savefig(path, dpi=110)
+    table, many = places.places(heard), rows["variant"].nunique() > plot.MOST_SERIES
+    with plot.style():
+        figure = Figure(figsize=(16, 8 if many else 6.5))
+        left, right = figure.subplots(1, 2)
+        if many:
+            plot.excess(left, table, "click")
+            plot.excess(right, table, "level_step_db", corner=corner)
+        else:
+            plot.audible(left, rows)
+            plot.exactness(right, places.distances(heard), corner=corner)
+        figure.suptitle("Seams beside places of the same audio that are none")
+        path = folder / "compare.png"
+        figure.savefig(path)
     return path

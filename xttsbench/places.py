@@ -1,16 +1,21 @@
-"""Seams as tidy tables: every metric at every seam and control, and exactness by distance from the seam."""
+"""Seams as tidy tables: every metric at every seam and control, exactness by distance from the seam, and their medians."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
 from xttsbench.comparison import Heard, against_whole, is_reference, variants, wholes
+from xttsbench.metrics.excess import LEAST_SEAMS, Excess, excess_over_control, grouped_interval
 from xttsbench.metrics.seams import METRICS
 from xttsbench.record import NAN
 
 PLACE = ("id", "variant", "engine", "text", "seed", "place", "seam", "kind", "sample", "overlap_samples", "sample_rate")
 DISTANCE = ("id", "variant", "engine", "text", "seed", "seam", "kind", "from_s", "to_s", "snr_db", "lsd_db")
+BY_DISTANCE = ("variant", "from_s", "to_s", "seams", "snr_db", "snr_db_lo", "snr_db_hi")
 
 
 def places(heard: list[Heard]) -> pd.DataFrame:
@@ -75,6 +80,56 @@ def excess_by_seam(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     out = table[table["place"] == "seam"].join(own, on=["id", "seam"])
     out["excess"] = (out[metric].abs() - out.pop("control")) if len(out) else NAN
     return out.reset_index(drop=True)
+
+
+def excesses(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return a row a variant and kind of seam of `places`: the fields of `metrics.excess.Excess`, the same that `compare` finds."""
+    rows = []
+    seams, controls = table[table["place"] == "seam"], table[table["place"] == "control"]
+    for (variant, kind), mine in seams.groupby(["variant", "kind"], sort=False):
+        place = {key: k for k, key in enumerate(zip(mine["id"], mine["seam"], strict=True))}
+        owner = [place.get(key, -1) for key in zip(controls["id"], controls["seam"], strict=True)]
+        own = np.array(owner, dtype=np.int64)
+        found = excess_over_control(
+            mine[metric].astype(float),
+            controls[metric].astype(float)[own >= 0],
+            own[own >= 0],
+            groups=pd.factorize(mine["id"])[0],
+        )
+        rows.append({"variant": variant, "kind": kind, **asdict(found)})
+    names = ["variant", "kind", *Excess.__annotations__]
+    return _in_order(pd.DataFrame(rows, columns=names))
+
+
+def by_distance(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a variant and class of distance of `distances`: the median snr_db over its chunk seams, with interval.
+
+    Seams between sentences are left out: nothing is joined there that one decode would have had. Seams of one utterance are
+    drawn together; below six seams there is no interval.
+    """
+    rows = []
+    chunk = table[(table["kind"] == "chunk") & np.isfinite(table["snr_db"].astype(float))]
+    for (variant, start, end), mine in chunk.groupby(["variant", "from_s", "to_s"]):
+        values = mine["snr_db"].to_numpy(dtype=float)
+        interval = grouped_interval(values, mine["id"]) if len(values) >= LEAST_SEAMS else (NAN, NAN)
+        rows.append((variant, start, end, len(values), float(np.median(values)), *interval))
+    return _in_order(pd.DataFrame(rows, columns=list(BY_DISTANCE)))
+
+
+def natural(name: str) -> tuple[tuple[bool, float, str], ...]:
+    """Return a key that sorts names as a person would: '5/64' before '10/64'.
+
+    Examples
+    --------
+    >>> sorted(["10/64", "5/256", "5/64"], key=natural)
+    ['5/64', '5/256', '10/64']
+    """
+    parts = re.split(r"(\d+)", name)
+    return tuple((p.isdigit(), float(p) if p.isdigit() else 0.0, p) for p in parts if p)
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values("variant", key=lambda names: names.map(natural), kind="stable", ignore_index=True)
 
 
 def _contenders(heard: list[Heard]) -> list[tuple[dict[str, object], Heard]]:

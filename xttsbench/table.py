@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,7 +48,7 @@ IDENTITY = ("engine", "model", "device", "precision", "deepspeed", "compile", "t
 def trials(records: Iterable[Record]) -> pd.DataFrame:
     """Return one row a trial: identity, every setting (NaN where the engine takes none), figures, state.
 
-    Figures of a failed trial are NaN; its `status` and `error` say why.
+    `codes_hash` is alike where the same tokens were said; '' where they are not known. Figures of a failed trial are NaN; its `status` and `error` say why.
     """
     return pd.DataFrame([_row(r) for r in records])
 
@@ -137,6 +138,7 @@ def _row(r: Record) -> dict[str, Any]:
     row |= figures if ok else dict.fromkeys(figures, NAN)
     row["chars_per_s"] = chars_per_s(t.text.text, figures["audio_s"])
     row["repetition"] = repetition(r.codes) if ok else NAN
+    row["codes_hash"] = hashlib.sha256(repr(r.codes).encode()).hexdigest()[:12] if ok and r.codes else ""
     row |= {f"stage_{name}_s": seconds for name, seconds in r.stages.items()}
     row |= {f"{name}_bytes": r.memory.get(name, NAN) for name in MEMORY}
     return row

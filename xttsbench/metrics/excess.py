@@ -125,7 +125,9 @@ def excess_over_control(
     mine = np.concatenate([c for _, c in used]) if used else np.zeros(0)
     enough = len(difference) >= LEAST_SEAMS
     low, high = (
-        _median_interval(difference, cluster[paired], confidence, resamples, seed) if enough else (np.nan, np.nan)
+        grouped_interval(difference, cluster[paired], confidence=confidence, resamples=resamples, seed=seed)
+        if enough
+        else (np.nan, np.nan)
     )
     threshold = upper_quantile(mine, beyond=false_alarm)
     share, share_low, share_high = _share(seam_value[paired], threshold, confidence)
@@ -144,6 +146,33 @@ def excess_over_control(
         share_low=share_low,
         share_high=share_high,
     )
+
+
+def grouped_interval(
+    values: ArrayLike, groups: ArrayLike, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a median, drawing the values of one group together; one by one below six groups.
+
+    `values` are finite, shape (n,), two or more; `groups` says which utterance each comes from, shape (n,). See the notes of
+    `excess_over_control`.
+
+    Examples
+    --------
+    >>> grouped_interval([1.0, 1.0, 2.0, 2.0], [0, 0, 1, 1])
+    (1.0, 2.0)
+    """
+    x, rng = np.asarray(values, dtype=np.float64), np.random.default_rng(seed)
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) == len(x) or len(names) < LEAST_SEAMS:
+        names = np.arange(len(x))
+        medians = np.median(x[rng.integers(0, len(x), (resamples, len(x)))], axis=1)
+    else:
+        parts = [x[member == g] for g in range(len(names))]
+        draws = rng.integers(0, len(names), (resamples, len(names)))
+        medians = np.array([np.median(np.concatenate([parts[g] for g in draw])) for draw in draws])
+    tail = _expanded_tail((1 - confidence) / 2, len(names))
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def upper_quantile(values: ArrayLike, *, beyond: float) -> float:
@@ -179,23 +208,6 @@ def _check(seam: Floats, control: Floats, owner: Ints, cluster: Ints, false_alar
 
 def _median(values: Floats) -> float:
     return float(np.median(values)) if len(values) else float("nan")
-
-
-def _median_interval(
-    values: Floats, cluster: Ints, confidence: float, resamples: int, seed: int
-) -> tuple[float, float]:
-    rng = np.random.default_rng(seed)
-    names, member = np.unique(cluster, return_inverse=True)
-    if len(names) == len(values) or len(names) < LEAST_SEAMS:
-        names = np.arange(len(values))
-        medians = np.median(values[rng.integers(0, len(values), (resamples, len(values)))], axis=1)
-    else:
-        parts = [values[member == g] for g in range(len(names))]
-        draws = rng.integers(0, len(names), (resamples, len(names)))
-        medians = np.array([np.median(np.concatenate([parts[g] for g in draw])) for draw in draws])
-    tail = _expanded_tail((1 - confidence) / 2, len(names))
-    low, high = np.quantile(medians, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _expanded_tail(tail: float, n: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import textwrap
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -9,6 +11,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 SHEET = Path(__file__).parent / "xttsbench.mplstyle"
 SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#808080"
 SMALL = 7.0
+PLATE = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}  # under words that lie on data
 ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless": "#009e73"}
 MARKER = {"stock": "o", "naive": "s", "whole": "X", "seamless": "^"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
@@ -93,17 +97,22 @@ def _said(name: str) -> tuple[str, str]:
 
 
 def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
-    """Return (colour, marker) by name: engines have their own, anything else takes its turn.
+    """Return (colour, marker) by name: an engine has its own, as has the first of its variants; others take their turn.
 
     Examples
     --------
-    >>> look(["stock", 1024])
-    {'stock': ('#0072b2', 'o'), 1024: ('#d55e00', 's')}
+    >>> look(["naive/pause", "stock"]) == {"naive/pause": look(["naive"])["naive"], "stock": look(["stock"])["stock"]}
+    True
     """
-    return {
-        name: (ENGINE[name], MARKER[name]) if name in ENGINE else (SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)])
-        for k, name in enumerate(dict.fromkeys(names))
-    }
+    wanted = list(dict.fromkeys(names))
+    out: dict[Any, tuple[str, str]] = {name: (ENGINE[name], MARKER[name]) for name in wanted if name in ENGINE}
+    for name in wanted:
+        engine = re.split("[ /]", str(name))[0]
+        if engine in ENGINE and (ENGINE[engine], MARKER[engine]) not in out.values():
+            out[name] = ENGINE[engine], MARKER[engine]
+    turns = [(SERIES[k % 7], MARKERS[(k + k // 7) % 7]) for k in range(49)]
+    free = itertools.cycle([turn for turn in turns if turn not in out.values()])
+    return {name: out[name] if name in out else next(free) for name in wanted}
 
 
 def in_order(values: Iterable[Any]) -> list[Any]:
@@ -186,3 +195,8 @@ def put_nothing(ax: Axes, sentence: str, *, corner: str = "") -> Axes:
     )
     put_corner(ax, corner)
     return ax
+
+
+def jitter(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return n offsets within -0.3..0.3 that look random and are always the same: multiples of the golden ratio."""
+    return np.asarray(0.6 * ((np.arange(1, n + 1) * 0.6180339887) % 1.0) - 0.3)
