@@ -188,6 +188,10 @@ def test_the_worst_seam_comes_first():
     mild, bad = heard(record(), noise(2.0)), heard(replace(record(), trial=replace(record().trial, seed=1)), click)
     worst = worst_seams([mild, bad])
     assert worst[0][0] is bad and worst[0][2] == "click"
+    scored = comparison.scored_seams([mild, bad])
+    assert [item[1:] for item in scored][:6] == worst
+    assert [item[0] for item in scored] == sorted((item[0] for item in scored), reverse=True)
+    assert len({(h.record.trial.id, seam) for _, h, seam, _ in scored}) == len(scored)
 
 
 def test_a_replayed_grid_says_which_overlap_is_enough(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ OWN = ".venv/bin/python -m xttsbench "
 COMMANDS = sorted({step for step in STEPS if step.startswith(OWN)})
 # What .ci/run executes: the block with the tests, as it stands.
 IN_CI = {step for block in BLOCKS if "-m pytest" in block for step in block.replace("&&", "\n").split("\n")}
+# Commands over a run that are named within a sentence.
+IN_PROSE = sorted(set(re.findall(r"`((?:show|report) RUN[^`]*)`", (ROOT / "README.md").read_text())))
 # What keeps a command short here, by subcommand; it must leave its meaning.
 SHORTER = {"sweep": ["--dry-run"], "compare": ["--dry-run"], "doctor": ["--quick"]}
 
@@ -45,3 +48,16 @@ def test_a_command_of_the_readme_runs(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     argv = shlex.split(command.removeprefix(OWN))
     assert main([*argv, *SHORTER.get(argv[0], [])]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", IN_PROSE)
+def test_a_command_over_a_run_runs(command, tmp_path, monkeypatch, capsys):
+    from xttsbench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "tests" / "data" / "schema_2", "RUN")
+    assert main(shlex.split(command)) == 0, capsys.readouterr().err
+
+
+def test_the_commands_over_a_run_are_found():
+    assert {command.split()[0] for command in IN_PROSE} == {"show", "report"}

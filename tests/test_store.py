@@ -44,6 +44,13 @@ def test_audio_survives_as_24_bit_flac(trial, tmp_path):
     assert sf.info(str(tmp_path / "run" / name)).subtype == "PCM_24"
     with pytest.raises(ValueError, match="kept no audio"):
         store.read_audio(tmp_path / "run", record(trial))
+    kept = replace(record(trial), audio=name)
+    assert store.audio_is_there(tmp_path / "run", kept) and not store.audio_is_there(tmp_path / "run", record(trial))
+    for spoil in (lambda path: path.write_bytes(b"no sound"), lambda path: path.unlink()):
+        spoil(tmp_path / "run" / name)
+        assert not store.audio_is_there(tmp_path / "run", kept)
+        with pytest.raises(ValueError, match="copied without its audio/"):
+            store.read_audio(tmp_path / "run", kept)
 
 
 def test_nothing_is_overwritten(tmp_path):

@@ -160,6 +160,13 @@ def parser() -> Parser:
     show = commands.add_parser("show", help="print the table of a run")
     show.add_argument("run", metavar="RUN")
 
+    report = commands.add_parser(
+        "report", help="write a run as one page to read, hear and send; 1 if no request succeeded"
+    )
+    report.add_argument("run", metavar="RUN")
+    report.add_argument("--html", metavar="F.html", help="write the page here (default RUN/report.html)")
+    report.add_argument("--md", metavar="F.md", help="write verdict and tables as Markdown too, for a pull request")
+
     say = commands.add_parser("say", help="speak one text, to a file or live")
     say.add_argument("text", metavar="TEXT")
     say.add_argument("--out", metavar="F.wav", help="write the audio here")

@@ -55,6 +55,20 @@ def show(args: argparse.Namespace) -> int:
     return present(Path(args.run))
 
 
+def report(args: argparse.Namespace) -> int:
+    """Write the page of a run, and its Markdown if asked. 1 if no timed or replayed request succeeded."""
+    from xttsbench.report import write_report
+
+    folder = Path(args.run)
+    html = Path(args.html) if args.html else folder / "report.html"
+    md = Path(args.md) if args.md else None
+    succeeded = write_report(folder, html=html, md=md)
+    for path in (html, md):
+        if path is not None:
+            print(f"{path}, {path.stat().st_size / 1e6:.2f} MB")
+    return 0 if succeeded else 1
+
+
 def present(folder: Path) -> int:
     """Show a run: its times, or where seams are what it is about, its seams."""
     from xttsbench import store

@@ -16,6 +16,7 @@ import pandas as pd
 
 from xttsbench import store, table
 from xttsbench.metrics.exactness import Exactness, exactness
+from xttsbench.metrics.excess import LEAST_SEAMS
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
 from xttsbench.settings import ONE_CHUNK, REPLAYED
@@ -129,20 +130,20 @@ def verdict(row: pd.Series, *, kind: str) -> str:
     """Return one sentence: what is heard more at these seams than elsewhere, or that no difference was found."""
     if kind == "-":
         return "no seam"
-    if row["seams"] < 6:
+    if row["seams"] < LEAST_SEAMS:
         return f"only {int(row['seams'])} seams: too few for an interval"
     found = []
-    for metric, (word, unit) in WORDS.items():
-        low, p = row.get(f"{metric}_excess_lo", NAN), row.get(f"{metric}_p", NAN)
-        if low > 0 and p < 0.05:
-            share = row[f"{metric}_audible_share"]
-            heard = f" ({share:.0%} audible)" if math.isfinite(share) else " (too few controls for a share)"
-            found.append(
-                f"{word} {row[f'{metric}_excess']:+.3g}{unit} [{low:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls{heard}"
-            )
+    for metric in exceeding(row):
+        word, unit = WORDS[metric]
+        share = row[f"{metric}_audible_share"]
+        heard = f" ({share:.0%} audible)" if math.isfinite(share) else " (too few controls for a share)"
+        found.append(
+            f"{word} {row[f'{metric}_excess']:+.3g}{unit} "
+            f"[{row[f'{metric}_excess_lo']:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls{heard}"
+        )
     if found:
         return "; ".join(found)
-    if not any(math.isfinite(row.get(f"{metric}_excess_lo", NAN)) for metric in WORDS):
+    if not judged(row):
         pauses = (
             f"; its pauses last {row['pause_s']:.2f} s, {row['pause_ratio']:.1f} times its own"
             if row["pause_s"] > 0
@@ -150,6 +151,16 @@ def verdict(row: pd.Series, *, kind: str) -> str:
         )
         return f"not judged: nothing in this audio is like these seams{pauses}"
     return "no difference found between seams and controls"
+
+
+def exceeding(row: pd.Series) -> list[str]:
+    """Return the metrics in which a row's seams exceed their controls: the interval lies above 0, and p is under 0.05."""
+    return [m for m in WORDS if row.get(f"{m}_excess_lo", NAN) > 0 and row.get(f"{m}_p", NAN) < 0.05]
+
+
+def judged(row: pd.Series) -> bool:
+    """Return whether any metric of a row's seams could be held against controls."""
+    return any(math.isfinite(row.get(f"{metric}_excess_lo", NAN)) for metric in WORDS)
 
 
 def notes(heard: list[Heard]) -> list[str]:
@@ -167,9 +178,15 @@ def notes(heard: list[Heard]) -> list[str]:
 
 
 def worst_seams(heard: list[Heard], *, most: int = 6) -> list[tuple[Heard, int, str]]:
-    """Return up to `most` seams that exceed their own controls by most in any metric, with the metric's name.
+    """Return up to `most` seams that exceed their own controls by most in any metric, with the metric's name."""
+    return [(h, k, metric) for _, h, k, metric in scored_seams(heard)[:most]]
 
-    Exceeding is counted in units of the controls' spread (median absolute deviation), so that metrics compare.
+
+def scored_seams(heard: list[Heard]) -> list[tuple[float, Heard, int, str]]:
+    """Return every seam that can be held against its controls, worst first: its score, whose and which it is, and in what.
+
+    The score is how far it exceeds its own controls in the metric where that is most, counted in units of the controls'
+    spread (median absolute deviation), so that metrics compare.
     """
     found = []
     for h in heard:
@@ -185,13 +202,10 @@ def worst_seams(heard: list[Heard], *, most: int = 6) -> list[tuple[Heard, int, 
                 scores = (np.abs(values) - np.median(control)) / spread
                 found += [(float(s), h, k, metric) for k, s in enumerate(scores) if np.isfinite(s)]
     found.sort(key=lambda item: -item[0])
-    seen: set[tuple[str, int]] = set()
-    out = []
-    for _, h, k, metric in found:
-        if (h.record.trial.id, k) not in seen:
-            seen.add((h.record.trial.id, k))
-            out.append((h, k, metric))
-    return out[:most]
+    worst: dict[tuple[str, int], tuple[float, Heard, int, str]] = {}
+    for item in found:
+        worst.setdefault((item[1].record.trial.id, item[2]), item)
+    return list(worst.values())
 
 
 def wholes(heard: list[Heard]) -> dict[tuple[Any, ...], Heard]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import soundfile as sf
 from tqdm.auto import tqdm
 
-from xttsbench import comparison, places, stats, store, table
+from xttsbench import comparison, places, readable, stats, store, table
 from xttsbench.comparison import WORDS, Heard
-from xttsbench.showing import interval
 
 CLIP_S = 0.5
-SHORT = {
-    "click": "click",
-    "level_step_db": "level",
-    "level_dip_db": "dip",
-    "spectrum_step_db": "spectrum",
-    "pitch_step_cents": "pitch",
-    "pause_s": "pause",
-    "rate_step_octaves": "rate",
-}
 
 
 def show_comparison(folder: Path) -> int:
@@ -39,23 +28,18 @@ def show_comparison(folder: Path) -> int:
     if not heard and len(trials):
         print("no trial kept audio, and seams can't be judged without it; run again without --no-audio")
     if len(rows):
-        once = rows.drop_duplicates("variant")
-        if once["rtf"].notna().any():
-            print("\nhow soon and how fast: median [95 % bootstrap interval]")
-            print(_times(once).to_string(index=False))
+        if rows["rtf"].notna().any():
+            print(f"\nhow soon and how fast: {readable.INTERVALS}")
+            print(readable.contenders(rows).to_string(index=False))
         else:
             print("\nreplayed: times are not measured; a variant is stream_chunk_size/overlap_wav_len")
-        seams = rows[rows["kind"] != "-"]
+        seams = readable.seams(rows)
         if len(seams):
-            print(
-                "\nseams: share beyond the 99th percentile of their controls (1 % is what chance gives); medians; exactness against one decode"
-                "\nof the same tokens, over all and in the worst 25 ms around a chunk seam"
-            )
-            print(_seams(seams).to_string(index=False))
+            print("\n" + textwrap.fill(f"seams: {readable.SHARES}", 140))
+            print(seams.to_string(index=False))
         print("\nverdict")
-        for _, row in rows.iterrows():
-            where = "" if row["kind"] == "-" else f", {row['kind']} seams"
-            print(f"  {row['variant']}{where}: {comparison.verdict(row, kind=row['kind'])}")
+        for sentence in readable.verdicts(rows):
+            print(f"  {sentence}")
     for doubt in stats.doubts(trials, summary):
         print(f"careful: {doubt}")
     for note in [*comparison.notes(heard), meta["model"].get("note", "")]:
@@ -69,46 +53,6 @@ def show_comparison(folder: Path) -> int:
         + (f", {len(clips)} clips in {folder / 'clips'}" if clips else "")
     )
     return 0 if len(rows) else 1
-
-
-def _times(rows: pd.DataFrame) -> pd.DataFrame:
-    shown = rows[["variant", "n"]].copy()
-    columns = (
-        ("ttfc_s", "ttfc ms", 1000, 0),
-        ("safe_start_s", "safe start ms", 1000, 0),
-        ("rtf", "rtf", 1, 3),
-        ("audio_s", "audio s", 1, 2),
-    )
-    for metric, title, scale, digits in columns:
-        shown[title] = [interval(r, metric, scale, digits) for _, r in rows.iterrows()]
-    return shown
-
-
-def _seams(rows: pd.DataFrame) -> pd.DataFrame:
-    shown = rows[["variant", "kind", "seams"]].copy()
-    for metric, title in SHORT.items():
-        columns = [f"{metric}_audible_share{end}" for end in ("", "_lo", "_hi")]
-        shown[title] = [_share(*values) for values in rows[columns].itertuples(index=False)]
-    for metric, title, digits in (
-        ("pause_s", "pause s", 2),
-        ("pause_ratio", "x own", 1),
-        ("pitch_step_cents", "cents", 0),
-    ):
-        shown[title] = [interval(row, metric, 1, digits) for _, row in rows.iterrows()]
-    chunk = rows["kind"] == "chunk"
-    shown["SNR dB"] = [
-        interval(row, "snr_db", 1, 1) if own else "" for own, (_, row) in zip(chunk, rows.iterrows(), strict=True)
-    ]
-    shown["worst dB"] = [_number(v, 1) if own else "" for own, v in zip(chunk, rows["worst_seam_snr_db"], strict=True)]
-    return shown
-
-
-def _share(value: float, low: float, high: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.0%} [{low:.0%}, {high:.0%}]"
-
-
-def _number(value: float, digits: int) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def _clips(folder: Path, worst: list[tuple[Heard, int, str]]) -> list[Path]:

@@ -51,9 +51,7 @@ class Run:
             raise ValueError(
                 f"can't write to {str(folder)!r} ({error.strerror}); choose another place with --out."
             ) from error
-        _write_atomically(
-            folder / RUN, json.dumps(nulled({"schema": SCHEMA, **meta}), indent=1, ensure_ascii=False) + "\n"
-        )
+        replace_text(folder / RUN, json.dumps(nulled({"schema": SCHEMA, **meta}), indent=1, ensure_ascii=False) + "\n")
         return cls(folder, read_meta(folder))
 
     @classmethod
@@ -157,14 +155,28 @@ def read(folder: Path) -> Iterator[Record]:
 
 
 def read_audio(folder: Path, record: Record) -> Signal:
-    """Return the audio (n,) float32 of a record; ValueError if none was kept."""
+    """Return the audio (n,) float32 of a record; ValueError if none was kept, or if it can't be read."""
     if not record.audio:
         raise ValueError(f"trial {record.trial.id} kept no audio.")
-    audio, _ = sf.read(str(folder / record.audio), dtype="float32")
+    try:
+        audio, _ = sf.read(str(folder / record.audio), dtype="float32")
+    except (OSError, sf.LibsndfileError) as error:
+        raise ValueError(
+            f"{folder / record.audio} can't be read ({error}); was the run copied without its {AUDIO}/?"
+        ) from error
     return np.asarray(audio, dtype=np.float32)
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def audio_is_there(folder: Path, record: Record) -> bool:
+    """Return whether a record's audio was kept and can be opened."""
+    try:
+        return bool(record.audio) and sf.info(str(folder / record.audio)).frames > 0
+    except (OSError, sf.LibsndfileError):
+        return False
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file at once or not at all, over one that is there."""
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with open(handle, "w", encoding="utf-8") as f:
         f.write(text)
@@ -177,6 +189,6 @@ def _write_atomically(path: Path, text: str) -> None:
 def write_derived(path: Path, text: str) -> None:
     """Replace a derived file of a run (summary.csv, say) at once or not at all; a run that can't be written is still read."""
     try:
-        _write_atomically(path, text)
+        replace_text(path, text)
     except OSError as error:
         print(f"careful: {path} was not written ({error.strerror})")
