@@ -4,6 +4,7 @@ Make the figure inside `with plot.style():`. Times are seconds in tables and mil
 """
 
 from xttsbench.plot.latency import chunk_cost, life, stages
+from xttsbench.plot.over import over
 from xttsbench.plot.signals import pitch, spectrogram, waveform
 from xttsbench.plot.style import corner_of, label, style
 from xttsbench.plot.sweeps import by_chunk_size, heat_map, rtf_by_length, ttfc_model, ttfc_residuals
@@ -16,6 +17,7 @@ __all__ = [
     "heat_map",
     "label",
     "life",
+    "over",
     "pitch",
     "rtf_by_length",
     "spectrogram",

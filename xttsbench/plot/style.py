@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHEET = Path(__file__).parent / "xttsbench.mplstyle"
+ONE_AT_A_TIME = threading.RLock()
 SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#808080"
 SMALL = 7.0
 ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless": "#009e73"}
@@ -59,11 +61,16 @@ LABELS = {
 }
 
 
-def style() -> AbstractContextManager[None]:
-    """Return the project's style as a context: make the figure and draw inside it; nothing global stays changed."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Return the project's style as a context: make the figure and draw inside it; nothing global stays changed.
+
+    Matplotlib's settings belong to the process, and widgets draw from threads of their own: one at a time.
+    """
     import matplotlib.style
 
-    return matplotlib.style.context(SHEET)
+    with ONE_AT_A_TIME, matplotlib.style.context(SHEET):
+        yield
 
 
 def scale(name: str) -> float:
