@@ -297,3 +297,13 @@ def test_interrupted_and_resumed_is_the_unbroken_run(in_tmp, how, capsys):
     assert [r.trial.id for r in records] == [t.id for t in wanted]
     assert len(records) == 9
     assert all((Path("broken") / r.audio).is_file() for r in records)
+
+
+def test_own_words_are_texts_and_exclude_other_texts(in_tmp, capsys):
+    argv = ["sweep", "--model", "nano", "--device", "cpu", "--dry-run", "--engines", "stock", "--repeats", "1"]
+    assert main([*argv, "--text", "How soon?", "Does it keep up?"]) == 0
+    out = capsys.readouterr().out
+    assert "en/own-01" in out and "en/own-02" in out
+    for other in (["--texts", "short"], ["--texts-file", "f"], ["--languages", "en", "de"]):
+        assert main([*argv, "--text", "How soon?", *other]) == 2
+        assert "--text is what is spoken" in capsys.readouterr().err

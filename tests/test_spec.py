@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from samples import NANO, SHORT, TWO
 
 from xttsbench.grid import Sweep
+from xttsbench.planning import from_preset
+from xttsbench.presets import PRESETS
 from xttsbench.settings import ONE_CHUNK, SETTINGS, Settings, check_setting, samples_of, settings_of
 from xttsbench.spec import Text, Trial, VoiceSpec
 
@@ -198,3 +200,9 @@ def test_a_checkpoint_counts_by_its_weights_not_by_its_place(trial):
     )
     assert here.id == there.id != trial.id
     assert replace(here, config=replace(here.config, weights_sha256="abd")).id != here.id
+
+
+def test_trials_are_counted_without_making_them():
+    for preset in PRESETS:
+        plan = replace(from_preset(preset), repeats=3)
+        assert plan.count() == len(plan.trials())

@@ -88,9 +88,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     voice.add_argument("--speaker", metavar="NAME", help="a studio voice of the checkpoint")
 
 
-def parser() -> Parser:
-    """Return the whole command line."""
-    top = Parser(prog="xttsbench", description="Measure how XTTSv2 streams.")
+def parser(kind: type[Parser] = Parser) -> Parser:
+    """Return the whole command line; `kind` says what becomes of an error."""
+    top = kind(prog="xttsbench", description="Measure how XTTSv2 streams.")
     top.add_argument("--version", action="version", version=f"xttsbench {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -102,8 +102,9 @@ def parser() -> Parser:
     start.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default quick on a CPU, latency on CUDA)")
     start.add_argument("--engines", nargs="+", metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     start.add_argument("--texts", nargs="+", metavar="NAME", help=f"shipped texts, of {', '.join(NAMES)}")
+    start.add_argument("--text", nargs="+", metavar="TEXT", help="your own words, each in quotes a text")
     start.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
-    start.add_argument("--languages", nargs="+", metavar="CODE", help="languages of the shipped texts (default en)")
+    start.add_argument("--languages", nargs="+", metavar="CODE", help="languages of the texts (default en)")
     start.add_argument("--repeats", type=int, metavar="N", help="timed requests a setting")
     start.add_argument("--seed", type=int, metavar="S", help="seed of repeat 0; repeat r has S + r (default 0)")
     _add_model(sweep)

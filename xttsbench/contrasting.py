@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import soundfile as sf
 from tqdm.auto import tqdm
 

@@ -102,6 +102,18 @@ class Sweep:
                 out += _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text)
         return out
 
+    def count(self) -> int:
+        """Return how many trials there are without making them all: every repeat adds the same number.
+
+        Examples
+        --------
+        >>> sweep = Sweep(configs=(EngineConfig(model="nano"),), texts=(Text("t", "en", "Hello."),), repeats=1000)
+        >>> sweep.count()
+        4009
+        """
+        one, two = (len(replace(self, repeats=n).trials()) for n in (1, 2))
+        return one + (self.repeats - 1) * (two - one)
+
     def _replays(self, config: EngineConfig) -> Iterator[Trial]:
         groups: dict[str, list[Trial]] = {}
         for r in range(self.repeats):

@@ -41,7 +41,11 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
         raise ValueError(
             "--texts-file brings its own texts; leave out --texts, and give at most one of --languages for plain lines."
         )
-    if args.texts_file:
+    if args.text and (args.texts or args.texts_file or len(languages) > 1):
+        raise ValueError("--text is what is spoken; leave out --texts and --texts-file, and give one of --languages.")
+    if args.text:
+        changes["texts"] = text_sources.typed(args.text, language=languages[0])
+    elif args.texts_file:
         changes["texts"] = text_sources.from_file(args.texts_file, language=languages[0])
     elif args.texts or args.languages:
         names = tuple(args.texts or dict.fromkeys(t.name for t in base.texts))
@@ -157,9 +161,12 @@ def unchanged(plan: Sweep) -> Sweep:
 
 
 def _device(args: argparse.Namespace, otherwise: str = "auto") -> str:
-    from xttsbench.engines.session import resolve_device
+    device: str = args.device or otherwise
+    if device != "auto":
+        return device
+    from xttsbench.engines.session import resolve_device  # only torch knows what there is
 
-    return resolve_device(args.device or otherwise)
+    return resolve_device(device)
 
 
 def voice_of(args: argparse.Namespace) -> VoiceSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
     return out | {name: NAN for name, p in p_values.items() if not math.isfinite(p)}
 
 
-def summary(trials: pd.DataFrame) -> pd.DataFrame:
+def summary(trials: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return a row a setting: identity, every setting, n, failed, then each metric's median, `_lo` and `_hi`.
 
     Only timed trials count; `n` is how many of them succeeded.
@@ -75,13 +76,13 @@ def summary(trials: pd.DataFrame) -> pd.DataFrame:
     rows = []
     timed = trials[trials["phase"].isin(["timed", "replay"])] if len(trials) else trials
     if not len(timed):
-        columns = [column for metric in METRICS for column in (metric, f"{metric}_lo", f"{metric}_hi")]
+        columns = [column for metric in metrics for column in (metric, f"{metric}_lo", f"{metric}_hi")]
         return pd.DataFrame(columns=[*keys, "n", "failed", "note", *columns])
     for _, group in timed.groupby("cell", sort=False):
         row = {k: group[k].iloc[0] for k in keys}
         ok = group[group["status"] == "ok"]
         row |= {"n": len(ok), "failed": len(group) - len(ok), "note": group["note"].iloc[0]}
-        for metric in METRICS:
+        for metric in metrics:
             row[metric], row[f"{metric}_lo"], row[f"{metric}_hi"] = median_interval(ok[metric].to_numpy(dtype=float))
         rows.append(row)
     return pd.DataFrame(rows).sort_values(keys, kind="stable", ignore_index=True)

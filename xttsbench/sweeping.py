@@ -56,7 +56,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
     if plan.replay and args.no_audio:
         raise ValueError("a replay is about what is heard, and --no-audio keeps nothing to hear; leave it out.")
     if not args.resume:
-        _must_be_free(folder)
+        must_be_free(folder)
     session = runner.open_session(todo[0].config, accept_cpml=args.accept_cpml)
     described = dict(session.describe())
     check_before(session, todo)
@@ -116,7 +116,8 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
     return code
 
 
-def _must_be_free(folder: Path) -> None:
+def must_be_free(folder: Path) -> None:
+    """Raise ValueError if a new run can't be written to `folder`."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(
             f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}."
@@ -160,11 +161,11 @@ def _must_match(then: dict[str, Any], now: dict[str, Any], folder: Path) -> None
         )
 
 
-def default_folder(plan: Sweep) -> Path:
-    """Return results/<date>-<preset>-<model>, with a number behind it if that is taken."""
+def default_folder(plan: Sweep, *, results: Path = Path("results")) -> Path:
+    """Return <results>/<date>-<preset>-<model>, with a number behind it if that is taken."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{stamp}-{plan.preset or 'sweep'}-{Path(plan.configs[0].model).name}"
-    free = (Path("results") / f"{name}{end}" for end in ("", *(f"-{i}" for i in range(2, 1000))))
+    free = (results / f"{name}{end}" for end in ("", *(f"-{i}" for i in range(2, 1000))))
     return next(folder for folder in free if not folder.exists())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,17 @@ def seams(records: Iterable[Record]) -> pd.DataFrame:
 
 def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return a run's metadata and its trials table, with the name of the processor or GPU as a column `machine`."""
-    meta, rows = store.read_meta(Path(folder)), trials(store.read(Path(folder)))
+    meta = store.read_meta(Path(folder))
+    return meta, of_run(meta, store.read(Path(folder)))
+
+
+def of_run(meta: Mapping[str, Any], records: Iterable[Record]) -> pd.DataFrame:
+    """Return the trials of a run whose metadata is at hand, as `load_run` does."""
+    rows = trials(records)
     if len(rows):
         machine = {"cpu": meta["machine"].get("cpu"), "cuda": meta["machine"].get("gpu")}
         rows.insert(rows.columns.get_loc("device") + 1, "machine", rows["device"].map(machine))
-    return meta, rows
+    return rows
 
 
 def _row(r: Record) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Other languages: Universal Declaration of Human Rights, article 1 (United Nation
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from xttsbench.settings import LANGUAGES, unknown
@@ -114,6 +115,17 @@ def shipped(names: tuple[str, ...], languages: tuple[str, ...]) -> tuple[Text, .
             f"no such text ships: {listed}; 'long' is English only: leave it out or bring your own by --texts-file."
         )
     return tuple(held[pair] for pair in wanted)
+
+
+def typed(words: Sequence[str], *, language: str) -> tuple[Text, ...]:
+    """Return texts that were typed, named own-01, own-02, ...
+
+    Examples
+    --------
+    >>> [text.name for text in typed(["How soon?", "Does it keep up?"], language="en")]
+    ['own-01', 'own-02']
+    """
+    return tuple(Text(f"own-{i:02}", language, text) for i, text in enumerate(words, 1))
 
 
 def from_file(path: str, *, language: str) -> tuple[Text, ...]:

@@ -5,6 +5,7 @@ Make the figure inside `with plot.style():`. Times are seconds in tables and mil
 
 from xttsbench.plot.latency import chunk_cost, life, stages
 from xttsbench.plot.one_seam import close_up
+from xttsbench.plot.over import over
 from xttsbench.plot.sampling import effects
 from xttsbench.plot.seams import MOST_SERIES, audible, exactness, excess
 from xttsbench.plot.signals import pitch, spectrogram, waveform
@@ -25,6 +26,7 @@ __all__ = [
     "heat_map",
     "label",
     "life",
+    "over",
     "pitch",
     "rtf_by_length",
     "spectrogram",

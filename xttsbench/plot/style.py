@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHEET = Path(__file__).parent / "xttsbench.mplstyle"
+ONE_AT_A_TIME = threading.RLock()
 SEAM, CONTROL, INK, FAINT = "#d55e00", "#0072b2", "#333333", "#808080"
 SMALL = 7.0
 PLATE = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 0.5}  # under words that lie on data
@@ -63,11 +65,16 @@ LABELS = {
 }
 
 
-def style() -> AbstractContextManager[None]:
-    """Return the project's style as a context: make the figure and draw inside it; nothing global stays changed."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Return the project's style as a context: make the figure and draw inside it; nothing global stays changed.
+
+    Matplotlib's settings belong to the process, and widgets draw from threads of their own: one at a time.
+    """
     import matplotlib.style
 
-    return matplotlib.style.context(SHEET)
+    with ONE_AT_A_TIME, matplotlib.style.context(SHEET):
+        yield
 
 
 def scale(name: str) -> float:
