@@ -60,3 +60,29 @@ def in_tmp(tmp_path, monkeypatch) -> Path:
     """Run in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def compared_once(tmp_path_factory, homes) -> Path:
+    """A small finished comparison on nano, for reading: who writes into it takes a copy."""
+    from xttsbench import contrasting
+    from xttsbench.cli import main
+
+    folder: Path = tmp_path_factory.mktemp("runs") / "compared-once"
+    argv = [
+        "compare",
+        "--model",
+        "nano",
+        "--device",
+        "cpu",
+        "--repeats",
+        "2",
+        "--texts",
+        "medium",
+        "--out",
+        str(folder),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contrasting, "show_comparison", lambda folder: 0)  # its figure takes longer than the run
+        assert main([*argv, "--engines", "stock", "naive", "seamless", "--join", "pause"]) == 0
+    return folder

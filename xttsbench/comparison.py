@@ -213,10 +213,18 @@ def wholes(heard: list[Heard]) -> dict[tuple[Any, ...], Heard]:
     return {_pair(h.record): h for h in heard if is_reference(h.record)}
 
 
+def whole_of(record: Record, references: dict[tuple[Any, ...], Heard]) -> Heard | None:
+    """Return the whole decode of the same tokens that a record is held against; None if `references` of `wholes` has none."""
+    whole = references.get(_pair(record))
+    if whole is None or not record.chunks or record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+        return None
+    return whole
+
+
 def against_whole(h: Heard, references: dict[tuple[Any, ...], Heard]) -> Exactness | None:
     """Return how exact a record is against its whole decode; None without a seam, or without a whole of the same tokens."""
-    whole = references.get(_pair(h.record))
-    if whole is None or not len(h.seams) or h.record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+    whole = whole_of(h.record, references)
+    if whole is None or not len(h.seams):
         return None
     return exactness(
         h.audio,

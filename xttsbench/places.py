@@ -132,6 +132,14 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("variant", key=lambda names: names.map(natural), kind="stable", ignore_index=True)
 
 
+def ordinary(controls: pd.DataFrame) -> pd.Series | None:
+    """Return of some controls in `places` the one whose metrics lie nearest to the middle of all; None without any."""
+    if not len(controls):
+        return None
+    ranks = controls[list(METRICS)].astype(float).abs().rank(pct=True)
+    return controls.iloc[int((ranks - 0.5).abs().mean(axis=1).fillna(1.0).to_numpy().argmin())]
+
+
 def _contenders(heard: list[Heard]) -> list[tuple[dict[str, object], Heard]]:
     contenders = [h for h in heard if not is_reference(h.record)]
     names = variants([h.record for h in contenders])

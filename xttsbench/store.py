@@ -6,6 +6,7 @@ under way. A torn last line is cut off when the run is opened again.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -102,20 +103,25 @@ class Run:
 
     def append(self, record: Record) -> None:
         """Write a record as one line and wait until the disk has it; a line that can't be written whole is taken back."""
-        line = (record.to_json() + "\n").encode()
-        before = os.fstat(self._file.fileno()).st_size
-        try:
-            written = self._file.write(line)
-            if written != len(line):
-                raise OSError(28, f"only {written} of {len(line)} bytes fit on the disk")
-            os.fsync(self._file.fileno())
-        except OSError:
-            os.ftruncate(self._file.fileno(), before)
-            raise
+        append_line(self._file, record.to_json())
+
+
+def append_line(file: io.FileIO, text: str) -> None:
+    """Append a line to a file opened "ab" without a buffer and wait until the disk has it, whole or not at all."""
+    line = (text + "\n").encode()
+    before = os.fstat(file.fileno()).st_size
+    try:
+        written = file.write(line)
+        if written != len(line):
+            raise OSError(28, f"only {written} of {len(line)} bytes fit on the disk")
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), before)
+        raise
 
 
 def mend(path: Path) -> int:
-    """Cut a torn last line off a trials file; return how many bytes went."""
+    """Cut a torn last line off a file of lines; return how many bytes went."""
     if not path.exists():
         return 0
     data = path.read_bytes()

@@ -1,0 +1,53 @@
+"""How do sound, figures and tables stand in a widget? As HTML that needs no file, with words for those who can't see or hear it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 110
+# Without it JupyterLab takes the keys: Enter would edit the cell, the space bar scroll.
+OWN_KEYS = 'data-lm-suppress-shortcuts="true"'
+
+
+def audio(wav: bytes, *, label: str) -> str:
+    """Return a player for a WAV file in memory, with its label above it."""
+    data = base64.b64encode(wav).decode("ascii")
+    said = html.escape(label, quote=True)
+    return (
+        f'<div {OWN_KEYS} style="margin:2px 12px 6px 0;line-height:1.4"><div>{said}</div>'
+        f'<audio controls preload="auto" aria-label="{said}" src="data:audio/wav;base64,{data}" '
+        'style="width:260px;max-width:100%;height:36px;display:block"></audio></div>'
+    )
+
+
+def picture(figure: Figure, *, alt: str) -> str:
+    """Return a figure as an inline PNG with `alt` as its text."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
+    encoded = base64.b64encode(data.getvalue()).decode("ascii")
+    width = figure.get_size_inches()[0] * 100
+    return (
+        f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" '
+        f'style="width:{width:.0f}px;max-width:100%;height:auto">'
+    )
+
+
+def words(text: str, *, trouble: bool = False) -> str:
+    """Return a sentence as a paragraph; `trouble` marks it, by more than colour, as what has to be mended first."""
+    look = ' role="alert" style="margin:0;padding:2px 8px;border-left:4px solid #d55e00;line-height:1.5"'
+    plain = ' style="margin:0;line-height:1.5;max-width:860px"'
+    return f"<p{look if trouble else plain}>{html.escape(text)}</p>" if text else ""
+
+
+def table(shown: pd.DataFrame, *, caption: str) -> str:
+    """Return a small table, every word escaped."""
+    body = shown.to_html(index=False, escape=True, border=0, na_rep="-", classes="dataframe")
+    return f'<p style="margin:6px 0 2px;line-height:1.5"><b>{html.escape(caption)}</b></p><div style="line-height:1.5">{body}</div>'
