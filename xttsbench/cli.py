@@ -180,6 +180,25 @@ def parser(kind: type[Parser] = Parser) -> Parser:
     doctor = commands.add_parser("doctor", help="say whether synthesis can work here, and what to mend")
     doctor.add_argument("--quick", action="store_true", help="check versions only, synthesise nothing")
 
+    notebook = commands.add_parser("notebook", help="execute a notebook beside the run it shows")
+    notebook.add_argument("name", metavar="NAME", help="number or name, e.g. 02 or 02_sweep")
+    notebook.add_argument("--run", metavar="RUN", default="", help="the run it shows, measured if it is not there yet")
+    notebook.add_argument(
+        *("-p", "--parameter"),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a name of the notebook's first cell",
+    )
+    notebook.add_argument("--html", action="store_true", help="write it as a page too")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the notebooks")
+    lab.add_argument("run", metavar="RUN", nargs="?", default="", help="open copies of them beside this run instead")
+    lab.add_argument("--no-browser", action="store_true", help="open no browser, print the address")
+    lab.add_argument("--port", type=int, metavar="N", help="port of the server (default 8888 or the next free one)")
+    lab.add_argument("--allow-root", action="store_true", help="run as root, in a container say")
+
     params = commands.add_parser("params", help="the manual of every setting")
     params.add_argument("--model", default="nano", help="whose config.json to show (default nano)")
     params.add_argument("--markdown", action="store_true", help="as the page docs/parameters.md")
@@ -191,9 +210,17 @@ def parser(kind: type[Parser] = Parser) -> Parser:
     return top
 
 
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the parsed words, with the words themselves as `words`: a run remembers them."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args: argparse.Namespace = parser().parse_args(words)
+    args.words = words
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 2 for bad input, said in one sentence."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
     from xttsbench import commands
 
     try:

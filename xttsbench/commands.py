@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from xttsbench.planning import resolve_model, resolve_sweep, settings_given, unc
 from xttsbench.settings import ENGINES, Settings, unknown
 from xttsbench.spec import EngineConfig, Text, Trial
 
-WITH_RESUME = ("command", "resume", "max_seconds", "accept_cpml", "dry_run")
+WITH_RESUME = ("command", "resume", "max_seconds", "accept_cpml", "dry_run", "words")
 
 
 def sweep(args: argparse.Namespace) -> int:
@@ -154,6 +155,28 @@ def params(args: argparse.Namespace) -> int:
         end="\n" if not args.markdown else "",
     )
     return 0
+
+
+def notebook(args: argparse.Namespace) -> int:
+    """Execute a notebook beside the run it shows, and say where it is."""
+    from xttsbench import notebooks
+
+    template = notebooks.find(args.name)
+    done = notebooks.execute(template, notebooks.given(template, args.parameter), run=args.run, html=args.html)
+    if done.stopped:
+        print(f"xttsbench: {template.stem} stopped in {done.stopped}", file=sys.stderr)
+    print(f"{done.path}" + (f", {done.path.with_suffix('.html')}" if args.html else ""))
+    return 1 if done.stopped else 0
+
+
+def lab(args: argparse.Namespace) -> int:
+    """Turn into a JupyterLab server on the notebooks."""
+    from xttsbench import notebooks
+
+    options = [f"--{name.replace('_', '-')}" for name in ("no_browser", "allow_root") if getattr(args, name)]
+    command = notebooks.lab_command(args.run, [*options, *([f"--port={args.port}"] if args.port else [])])
+    sys.stdout.flush()
+    os.execv(command[0], command)
 
 
 def export_checkpoint(args: argparse.Namespace) -> int:

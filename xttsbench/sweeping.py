@@ -71,7 +71,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
         "keep_audio": keep_audio,
         "machine": machine.fingerprint(),
         "model": described,
-        "command": _command(),
+        "command": shlex.join(["python", "-m", "xttsbench", *args.words]),
     }
     if args.resume:
         then = store.read_meta(folder)
@@ -167,7 +167,3 @@ def default_folder(plan: Sweep, *, results: Path = Path("results")) -> Path:
     name = f"{stamp}-{plan.preset or 'sweep'}-{Path(plan.configs[0].model).name}"
     free = (results / f"{name}{end}" for end in ("", *(f"-{i}" for i in range(2, 1000))))
     return next(folder for folder in free if not folder.exists())
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "xttsbench", *sys.argv[1:]])
