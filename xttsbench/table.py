@@ -97,7 +97,8 @@ def of_run(meta: Mapping[str, Any], records: Iterable[Record]) -> pd.DataFrame:
     """Return the trials of a run whose metadata is at hand, as `load_run` does."""
     rows = trials(records)
     if len(rows):
-        machine = {"cpu": meta["machine"].get("cpu"), "cuda": meta["machine"].get("gpu")}
+        named = meta.get("machine", {})
+        machine = {"cpu": named.get("cpu"), "cuda": named.get("gpu")}
         rows.insert(rows.columns.get_loc("device") + 1, "machine", rows["device"].map(machine))
     return rows
 
