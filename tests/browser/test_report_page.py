@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from xttsbench.cli import main
 
 pytestmark = pytest.mark.browser
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 LOADED = "audio => audio.readyState >= 1 && Number.isFinite(audio.duration)"
 
 
@@ -21,18 +17,6 @@ def report(tmp_path_factory, homes):
     assert main([*argv, "--texts", "short", "--repeats", "2", "--out", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next((found for found in map(shutil.which, NAMES) if found), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (400, False), (1200, True)])

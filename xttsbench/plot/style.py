@@ -150,7 +150,7 @@ def corner_of(trials: pd.DataFrame) -> str:
     notes = [str(note).split(":")[0].split(";")[0] for note in trials["note"].dropna().unique() if note]
     counted = (
         f"n = {len(trials)}" if "n" not in trials else f"n = {trials['n'].min():g} to {trials['n'].max():g} a point"
-    )
+    ).replace(" ", "\u00a0")  # no line breaks in it
     return "; ".join([", ".join(word for word in said if word), *notes, counted])
 
 
