@@ -71,10 +71,18 @@ def style() -> Iterator[None]:
 
     Matplotlib's settings belong to the process, and widgets draw from threads of their own: one at a time.
     """
-    import matplotlib.style
+    import matplotlib as mpl
 
-    with ONE_AT_A_TIME, matplotlib.style.context(SHEET):
-        yield
+    sheet = mpl.rc_params_from_file(SHEET, use_default_template=False)
+    with ONE_AT_A_TIME:
+        # Not `style.context`: it would also undo what a backend that loads inside it turns on, and Jupyter's
+        # would show the first figure of a notebook and no other.
+        before = {name: mpl.rcParams[name] for name in sheet}
+        mpl.rcParams.update(sheet)
+        try:
+            yield
+        finally:
+            mpl.rcParams.update(before)
 
 
 def scale(name: str) -> float:
