@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,9 +17,13 @@ from callers import in_turns_db
 from streams import WAYS, Count, gapless, given_up, line, most_at_once, requests, share
 from token_floor import busy_share, mean_positions, step_bytes
 
+from xttsbench.cli import main
 from xttsbench.engines.gpt import weights_of
 from xttsbench.models.nano import DATA
 from xttsbench.settings import Settings
+
+PAGE = Path(__file__).parents[1] / "docs" / "published-figures.md"
+SWEEPS = re.findall(r"^    python -m xttsbench (.*)$", PAGE.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 4), (torch.bfloat16, 2)])
@@ -70,3 +76,9 @@ def test_each_caller_has_its_own_text_and_seed(nano):
 def test_why_stock_has_a_process_for_each_caller(nano):
     assert in_turns_db(nano, "stock", chunks=2) < 20
     assert in_turns_db(nano, "seamless", chunks=2) > 100
+
+
+@pytest.mark.parametrize("command", SWEEPS)
+def test_a_command_that_measures_the_like_of_a_published_figure_exists(command, in_tmp, capsys):
+    assert main([*shlex.split(command), "--dry-run"]) == 0, capsys.readouterr().err
+    assert " trials; " in capsys.readouterr().out
