@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from xttsbench import comparison, store, worst
-from xttsbench.explore import SeamViewer
+from xttsbench.explore import SeamViewer, inline, seam_viewer
 from xttsbench.explore.seam_viewer import measured
 from xttsbench.metrics.controls import Controls
 from xttsbench.metrics.seams import METRICS, judge, pool
@@ -164,6 +164,16 @@ def test_the_zoom_draws_anew_and_the_image_has_words(viewer):
     png = base64.b64decode(re.search(r"data:image/png;base64,([^\"]+)", viewer.figure.value)[1])
     assert png[:4] == b"\x89PNG" and len(png) > 10_000
     assert (viewer.zoom.min, viewer.zoom.max) == (20, 500)
+
+
+def test_the_seam_and_its_control_are_drawn_in_full(heard, viewer, monkeypatch):
+    figures = []
+    monkeypatch.setattr(inline, "picture", lambda figure, *, alt: figures.append(figure) or "")
+    seam = next(s for s in viewer.seams if s.variant == "stock" and s.metric)
+    seam_viewer.drawn(places(heard), seam, around_s=0.05)
+    waveform, beside, spectrogram, _, pitch, _ = figures[0].axes
+    assert waveform.has_data() and beside.has_data() and spectrogram.has_data() and "Hz" in pitch.get_ylabel()
+    assert "without a seam" in beside.get_title(loc="left")
 
 
 def test_it_plays_with_and_without_the_seam_and_slowed_down(viewer, heard):

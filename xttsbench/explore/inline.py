@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from xttsbench import plot
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 110
@@ -17,19 +21,19 @@ DPI = 110
 OWN_KEYS = 'data-lm-suppress-shortcuts="true"'
 
 
-def audio(wav: bytes, *, label: str) -> str:
-    """Return a player for a WAV file in memory, with its label above it."""
-    data = base64.b64encode(wav).decode("ascii")
+def audio(data: bytes, *, label: str, kind: str = "wav", wide: bool = False) -> str:
+    """Return a player for a file of `kind` ('flac', 'wav') in memory, with its label above it; `wide` fills the line without one."""
+    encoded = base64.b64encode(data).decode("ascii")
     said = html.escape(label, quote=True)
+    size = "width:100%" if wide else "width:260px;max-width:100%;height:36px"
     return (
-        f'<div {OWN_KEYS} style="margin:2px 12px 6px 0;line-height:1.4"><div>{said}</div>'
-        f'<audio controls preload="auto" aria-label="{said}" src="data:audio/wav;base64,{data}" '
-        'style="width:260px;max-width:100%;height:36px;display:block"></audio></div>'
+        f'<div {OWN_KEYS} style="margin:2px 12px 6px 0;line-height:1.4">{"" if wide else f"<div>{said}</div>"}'
+        f'<audio controls preload="auto" aria-label="{said}" src="data:audio/{kind};base64,{encoded}" style="{size};display:block"></audio></div>'
     )
 
 
 def picture(figure: Figure, *, alt: str) -> str:
-    """Return a figure as an inline PNG with `alt` as its text."""
+    """Return a figure, made inside `plot.style()`, as an inline PNG with `alt` as its text."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=DPI, metadata={"Software": None})
     encoded = base64.b64encode(data.getvalue()).decode("ascii")
@@ -38,6 +42,16 @@ def picture(figure: Figure, *, alt: str) -> str:
         f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" '
         f'style="width:{width:.0f}px;max-width:100%;height:auto">'
     )
+
+
+def drawing(draw: Callable[[Axes], Any], *, alt: str, size_in: tuple[float, float] = (8.0, 3.6)) -> str:
+    """Return what `draw` draws into one Axes as an inline PNG; pyplot is not touched."""
+    from matplotlib.figure import Figure
+
+    with plot.style():
+        figure = Figure(figsize=size_in, layout="constrained")
+        draw(figure.subplots())
+        return picture(figure, alt=alt)
 
 
 def words(text: str, *, trouble: bool = False) -> str:
@@ -51,3 +65,8 @@ def table(shown: pd.DataFrame, *, caption: str) -> str:
     """Return a small table, every word escaped."""
     body = shown.to_html(index=False, escape=True, border=0, na_rep="-", classes="dataframe")
     return f'<p style="margin:6px 0 2px;line-height:1.5"><b>{html.escape(caption)}</b></p><div style="line-height:1.5">{body}</div>'
+
+
+def command(text: str) -> str:
+    """Return a command line to copy."""
+    return f'<pre tabindex="0" style="white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere;margin:0;line-height:1.4">{html.escape(text)}</pre>'

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 
 from xttsbench import plot, store, table
 from xttsbench.explore.following import Tail
-from xttsbench.explore.pictures import picture, words
+from xttsbench.explore.inline import drawing, words
 from xttsbench.grid import Sweep
 from xttsbench.record import Record
 from xttsbench.settings import settings_of
@@ -123,7 +123,7 @@ class LiveRun:
             metric = self.metric.value
             alt = f"{plot.label(metric)} over stream_chunk_size, a point a trial, {len(timed)} trials so far"
             corner = plot.corner_of(timed)
-            self.figure.value = picture(lambda ax: plot.by_chunk_size(ax, timed, metric, corner=corner), alt=alt)
+            self.figure.value = drawing(lambda ax: plot.by_chunk_size(ax, timed, metric, corner=corner), alt=alt)
         elif len(trials) and (trials["phase"] == "replay").any():
             self.figure.value = words("A replay measures no times; `show` says what is heard at its seams.")
         self._drawn = time.monotonic()

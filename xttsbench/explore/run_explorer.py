@@ -11,7 +11,7 @@ import pandas as pd
 
 from xttsbench import plot, stats, store, table
 from xttsbench.explore import pages, runs, views
-from xttsbench.explore.pictures import command, words
+from xttsbench.explore.inline import command, words
 from xttsbench.explore.sweep_form import LABEL, grid
 from xttsbench.plot.over import as_words, ordered
 from xttsbench.record import Record

@@ -224,7 +224,7 @@ def drawn(table: pd.DataFrame, seam: Seam, *, around_s: float, corner: str = "")
     h = seam.heard
     with plot.style():
         figure = Figure(figsize=(8.6, 6.4), layout="constrained")
-        _close_up(
+        plot.close_up(
             figure.subplots(3, 2),
             h.audio,
             table[table["id"] == h.record.trial.id],
@@ -265,10 +265,3 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
 
 def _number(value: float) -> str:
     return "-" if not math.isfinite(value) else f"{np.abs(value):.3g}"
-
-
-def _close_up(axes: Any, audio: Signal, places: pd.DataFrame, *, seam: int, sample_rate: int, around_s: float) -> None:
-    """Stand in for plot.close_up until it is there: the waveform alone."""
-    row = places[(places["seam"] == seam) & (places["place"] == "seam")].iloc[0]
-    reach, at = round(around_s * sample_rate), int(row["sample"])
-    plot.waveform(axes[0, 0], audio[max(0, at - reach) : at + reach], sample_rate=sample_rate)

@@ -15,8 +15,8 @@ import ipywidgets as widgets
 from xttsbench.explore import runs
 from xttsbench.explore.asking import asked, counted, place
 from xttsbench.explore.following import RUNNING, Job, command_line
+from xttsbench.explore.inline import command, words
 from xttsbench.explore.live import LiveRun
-from xttsbench.explore.pictures import command, words
 from xttsbench.explore.sweep_form import Form, button
 
 POLL_S = 0.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from xttsbench import plot, stats, table
-from xttsbench.explore.pictures import picture, player, words
+from xttsbench.explore.inline import audio, drawing, words
 from xttsbench.record import Record
 from xttsbench.table import METRICS
 
@@ -33,7 +33,7 @@ def overview(ok: pd.DataFrame, metric: str, *, x: str, y: str, hue: str) -> str:
     alt = f"{plot.label(metric)} over {plot.label(x)}"
     alt += f" and {plot.label(y)}" if y else f", coloured by {hue}" if hue else ""
     try:
-        drawn = picture(draw, alt=f"{alt}, {len(ok)} trials")
+        drawn = drawing(draw, alt=f"{alt}, {len(ok)} trials")
     except ValueError as error:  # a map that would mix engines says so, and how to mend it in Python
         return words(f"{str(error).partition(';')[0]}; pick one above, under 'only'.", trouble=True)
     pooled = [name for name in stats.varying(ok) if name not in (x, y or hue)]
@@ -57,7 +57,7 @@ def life_of(record: Record, row: pd.DataFrame) -> str:
             corner=corner,
         )
 
-    return picture(draw, alt=f"arrival of {len(chunks)} chunks against playback, {record.trial.engine}")
+    return drawing(draw, alt=f"arrival of {len(chunks)} chunks against playback, {record.trial.engine}")
 
 
 def sound_of(record: Record, folder: Path) -> str:
@@ -68,4 +68,4 @@ def sound_of(record: Record, folder: Path) -> str:
         data = (folder / record.audio).read_bytes()
     except OSError as error:
         return words(f"{record.audio} can't be read ({error.strerror}).", trouble=True)
-    return player(data, kind=Path(record.audio).suffix.removeprefix("."), name=f"trial {record.trial.id}")
+    return audio(data, kind=Path(record.audio).suffix.removeprefix("."), label=f"trial {record.trial.id}", wide=True)
