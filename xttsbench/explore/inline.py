@@ -61,10 +61,17 @@ def words(text: str, *, trouble: bool = False) -> str:
     return f"<p{look if trouble else plain}>{html.escape(text)}</p>" if text else ""
 
 
-def table(shown: pd.DataFrame, *, caption: str) -> str:
-    """Return a small table, every word escaped."""
-    body = shown.to_html(index=False, escape=True, border=0, na_rep="-", classes="dataframe")
-    return f'<p style="margin:6px 0 2px;line-height:1.5"><b>{html.escape(caption)}</b></p><div style="line-height:1.5">{body}</div>'
+def table(shown: pd.DataFrame, *, caption: str, most: int | None = None) -> str:
+    """Return a table, every word escaped; of a long one the first `most` rows, in a box that scrolls."""
+    head = shown if most is None else shown.head(most)
+    body = head.to_html(index=False, escape=True, border=0, na_rep="-", classes="dataframe", justify="left")
+    body = body.replace("<table ", '<table style="border-spacing:12px 0;margin-left:-12px;text-align:left" ', 1)
+    more = f"; the first {len(head)} of {len(shown):,}" if len(shown) > len(head) else ""
+    scrolls = "" if most is None else ' tabindex="0"'
+    return (
+        f'<p style="margin:8px 0 2px;line-height:1.5"><b>{html.escape(caption + more)}</b></p>'
+        f'<div{scrolls} style="{"" if most is None else "max-height:260px;overflow:auto;"}line-height:1.5">{body}</div>'
+    )
 
 
 def command(text: str) -> str:

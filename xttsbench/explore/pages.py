@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from xttsbench import plot, stats
+from xttsbench.explore import inline
 from xttsbench.plot.over import NONE, as_words
 from xttsbench.plot.style import LABELS, scale
 from xttsbench.readable import interval
@@ -30,10 +31,12 @@ def summary(ok: pd.DataFrame, metric: str, vary: Sequence[str]) -> str:
         shown[f"{title}: median [95 %]"] = [
             interval(r, metric, scale(metric), _digits(metric)) for _, r in rows.iterrows()
         ]
-        return _table(shown, "median of the timed trials by setting, with its 95 % bootstrap interval")
+        return inline.table(
+            shown, caption="median of the timed trials by setting, with its 95 % bootstrap interval", most=MOST
+        )
     shown = pd.DataFrame({name: as_words(ok[name]) for name in ("phase", *(vary or ["engine"]))})
     shown[title] = [_number(v, metric) for v in ok[metric]]
-    return _table(shown, "trials one by one: medians are of timed trials only")
+    return inline.table(shown, caption="trials one by one: medians are of timed trials only", most=MOST)
 
 
 def failures(trials: pd.DataFrame, vary: Sequence[str]) -> str:
@@ -43,7 +46,7 @@ def failures(trials: pd.DataFrame, vary: Sequence[str]) -> str:
         return ""
     shown = pd.DataFrame({name: as_words(failed[name]) for name in ("phase", *(vary or ["engine", "text"]), "repeat")})
     shown["error"] = failed["error"]
-    return _table(shown, f"{len(failed)} trials failed")
+    return inline.table(shown, caption=f"{len(failed)} trials failed", most=MOST)
 
 
 def figures(row: pd.Series) -> str:
@@ -77,16 +80,6 @@ def names(trials: pd.DataFrame, vary: Sequence[str], metric: str) -> list[tuple[
         )
         out.append((f"{row['phase']} {row['repeat']}: {said or 'as most'}; {value}", str(row["id"])))
     return out
-
-
-def _table(shown: pd.DataFrame, caption: str) -> str:
-    body = shown.head(MOST).to_html(index=False, escape=True, border=0, na_rep="-", classes="dataframe", justify="left")
-    body = body.replace("<table ", '<table style="border-spacing:12px 0;margin-left:-12px;text-align:left" ', 1)
-    more = f"; the first {MOST} of {len(shown):,}" if len(shown) > MOST else ""
-    return (
-        f'<p style="margin:8px 0 2px"><b>{html.escape(caption + more)}</b></p>'
-        f'<div tabindex="0" style="max-height:260px;overflow:auto;line-height:1.5">{body}</div>'
-    )
 
 
 def _digits(metric: str) -> int:

@@ -79,7 +79,7 @@ class SeamViewer:
             value=500, min=100, max=1500, step=100, description="heard, ± ms", continuous_update=False
         ).add_class("xttsbench-around")
         self.speed = widgets.ToggleButtons(options=SPEEDS, value=1, description="play").add_class("xttsbench-speed")
-        self.speed.style.button_width = "110px"
+        self.speed.style.button_width = "140px"
         self.previous = widgets.Button(description="worse", icon="arrow-left").add_class("xttsbench-seam-previous")
         self.next = widgets.Button(description="next seam", icon="arrow-right").add_class("xttsbench-seam-next")
         self.rank = widgets.BoundedIntText(value=1, min=1, max=1, description="seam").add_class("xttsbench-seam-rank")
