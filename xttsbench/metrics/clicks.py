@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xttsbench.metrics.regions import Floats, active_rms, regions
+from xttsbench.metrics.regions import BATCH, Floats, Ints, Regions, active_rms, fft_size, regions
 
 WINDOW_S = 0.05
 REACH_S = 0.0005
@@ -75,47 +75,58 @@ def click(
     """
     r = regions(audio, seams, sample_rate=sample_rate, overlap_samples=overlap_samples)
     floor = active_rms(r.audio, sample_rate=sample_rate) * QUIET
-    out = np.full(len(r.start), np.nan)
-    for i, (start, end) in enumerate(zip(r.start, r.end, strict=True)):
-        edges = [start] if start == end else [start, end]
-        found = [_stands_out(r.audio, int(e), sample_rate, window_s, reach_s, floor) for e in edges]
-        out[i] = np.nan if np.isnan(found).all() else np.nanmax(found)
+    edges, which = np.unique(np.stack([r.start, r.end]), return_inverse=True)
+    found = _stands_out(r, edges, window_s, reach_s, floor)[which.reshape(2, -1)]
+    return np.asarray(np.fmax(found[0], found[1]))
+
+
+def _stands_out(r: Regions, at: Ints, window_s: float, reach_s: float, floor: float) -> Floats:
+    """Return how far each of some samples stands out of its surroundings, shape (samples,)."""
+    out = np.full(len(at), np.nan)
+    order = r.samples(ORDER_S)
+    most, least = round(window_s * r.sample_rate) + order, round(0.01 * r.sample_rate) + order
+    room = np.stack([np.minimum(at, most), np.minimum(len(r.audio) - at, most)], axis=1)
+    for before, after in np.unique(room, axis=0):
+        alike = np.flatnonzero((room == (before, after)).all(axis=1))
+        if min(before, after) < least or np.isnan(floor):
+            continue
+        for some in np.split(alike, range(BATCH, len(alike), BATCH)):
+            around = r.audio[at[some, None] + np.arange(-before, after)]
+            out[some] = _worst(around, int(before), order, round(reach_s * r.sample_rate), floor, r.sample_rate)
     return out
 
 
-def _stands_out(audio: Floats, at: int, sample_rate: int, window_s: float, reach_s: float, floor: float) -> float:
-    from scipy.signal import fftconvolve, lfilter
-
-    half, order = round(window_s * sample_rate), round(ORDER_S * sample_rate)
-    reach, guard = round(reach_s * sample_rate), round(GUARD_S * sample_rate)
-    low, high = max(0, at - half - order), min(len(audio), at + half + order)
-    shortest = round(0.01 * sample_rate) + order
-    if np.isnan(floor) or at - low < shortest or high - at < shortest:
-        return float("nan")
-    around = audio[low:high] - audio[low:high].mean()
-    predictor = linear_prediction(around, order=order)
-    residual = lfilter(predictor, [1.0], around)
-    step = np.cumsum(predictor) * np.exp(-np.arange(order + 1) / (STEP_DECAY_S * sample_rate))
-    centre, worst = at - low, 0.0
-    for shape in (predictor, step):
-        # Correlation with the shape that whitening gives to an impulse (or a step) at each sample.
-        matched = fftconvolve(residual, shape[::-1])[order : order + len(residual)] / np.sqrt(shape @ shape)
-        matched[:order] = np.nan
-        matched[-order:] = np.nan
-        near = np.abs(matched[centre - reach : centre + reach + 1])
-        rest = np.abs(np.concatenate([matched[: centre - guard], matched[centre + guard + 1 :]]))
-        spread = 1.4826 * float(np.nanmedian(rest))
-        worst = max(worst, float(np.nanmax(near)) / max(spread, floor))
+def _worst(around: Floats, centre: int, order: int, reach: int, floor: float, sample_rate: int) -> Floats:
+    n, guard = around.shape[1], round(GUARD_S * sample_rate)
+    size = fft_size(n + order)
+    around = around - around.mean(axis=1, keepdims=True)
+    impulse = linear_prediction(around, order=order)
+    step = np.cumsum(impulse, axis=1) * np.exp(-np.arange(order + 1) / (STEP_DECAY_S * sample_rate))
+    residual = np.fft.rfft(around, size) * np.fft.rfft(impulse, size)
+    worst = np.zeros(len(around))
+    for shape in (impulse, step):
+        # Correlation with the shape that whitening gives to an impulse (or a step) at each sample that has all of it.
+        matched = np.abs(np.fft.irfft(residual * np.conj(np.fft.rfft(shape, size)), size))
+        matched /= np.sqrt(np.sum(shape**2, axis=1, keepdims=True))
+        near = matched[:, centre - reach : centre + reach + 1]
+        rest = np.concatenate([matched[:, order : centre - guard], matched[:, centre + guard + 1 : n - order]], axis=1)
+        worst = np.maximum(worst, near.max(axis=1) / np.maximum(1.4826 * np.median(rest, axis=1), floor))
     return worst
 
 
-def linear_prediction(window: Floats, *, order: int) -> Floats:
-    """Return the coefficients of the whitening filter (first one 1), by the autocorrelation method with a Hann window."""
-    from scipy.linalg import solve_toeplitz
+def linear_prediction(windows: Floats, *, order: int) -> Floats:
+    """Return the coefficients of each window's whitening filter (first one 1), by the autocorrelation method with a Hann window.
 
-    shaped = window * np.hanning(len(window))
-    size = 1 << (2 * len(shaped) - 1).bit_length()
-    spectrum = np.fft.rfft(shaped, size)
-    correlation = np.fft.irfft(spectrum * np.conj(spectrum), size)[: order + 1]
-    correlation[0] = correlation[0] * (1 + WHITE_FLOOR) + 1e-18
-    return np.concatenate([[1.0], -solve_toeplitz(correlation[:-1], correlation[1:])])
+    Of windows of shape (windows, n), by the recursion of Levinson and Durbin, shape (windows, order + 1).
+    """
+    size = fft_size(windows.shape[1] + order)
+    spectrum = np.fft.rfft(windows * np.hanning(windows.shape[1]), size)
+    correlation = np.fft.irfft(spectrum * np.conj(spectrum), size)[:, : order + 1]
+    error = correlation[:, 0] * (1 + WHITE_FLOOR) + 1e-18
+    out = np.zeros((len(windows), order + 1))
+    out[:, 0] = 1.0
+    for k in range(1, order + 1):
+        reflection = -np.einsum("ij,ij->i", out[:, :k], correlation[:, k:0:-1]) / error
+        out[:, 1 : k + 1] += reflection[:, None] * out[:, k - 1 :: -1][:, :k]
+        error = error * (1 - reflection**2)
+    return out

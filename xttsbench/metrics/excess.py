@@ -167,9 +167,9 @@ def grouped_interval(
         names = np.arange(len(x))
         medians = np.median(x[rng.integers(0, len(x), (resamples, len(x)))], axis=1)
     else:
-        parts = [x[member == g] for g in range(len(names))]
         draws = rng.integers(0, len(names), (resamples, len(names)))
-        medians = np.array([np.median(np.concatenate([parts[g] for g in draw])) for draw in draws])
+        times = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])
+        medians = _repeated_medians(x, times[:, member])
     tail = _expanded_tail((1 - confidence) / 2, len(names))
     low, high = np.quantile(medians, [tail, 1 - tail])
     return float(low), float(high)
@@ -204,6 +204,15 @@ def _check(seam: Floats, control: Floats, owner: Ints, cluster: Ints, false_alar
     for name, share in (("false_alarm", false_alarm), ("confidence", confidence)):
         if not 0 < share < 1:
             raise ValueError(f"{name} is {share}; expected a share between 0 and 1 (is it a percentage?).")
+
+
+def _repeated_medians(values: Floats, times: Ints) -> Floats:
+    """Return the median of `values` each taken so many times, for each row of `times`, shape (rows, values)."""
+    order = np.argsort(values)
+    upto = np.cumsum(times[:, order], axis=1)
+    total = upto[:, -1:]
+    lower, upper = (values[order][np.argmax(upto > rank, axis=1)] for rank in ((total - 1) // 2, total // 2))
+    return np.asarray((lower + upper) / 2)
 
 
 def _median(values: Floats) -> float:
