@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from seam_alternatives import pause_choices, pitch_choices
+from seam_alternatives import click_choices, pause_choices, pitch_choices
 from seam_faults import Recording, load, shipped
 from seam_trials import CASES, Case, confusion, coverage, detect, exact_counts, false_alarms
 
@@ -244,12 +244,21 @@ def everything(args: argparse.Namespace, stored: dict[str, Any]) -> Iterator[tup
         yield "coverage", coverage(repeats=args.coverage, seed=args.seed)
     if "choices" in args.parts and "choices" not in stored:
         sources = shipped()["development"]
-        pitch = pitch_choices(sources, n=args.n, seed=args.seed)
-        yield "choices", {"pitch": pitch, "pause": pause_choices(sources, n=args.n, seed=args.seed)}
+        asked = {"n": args.n, "seed": args.seed}
+        yield (
+            "choices",
+            {
+                "click": click_choices(sources, **asked),
+                "pitch": pitch_choices(sources, **asked),
+                "pause": pause_choices(sources, **asked),
+            },
+        )
 
 
 def choice_tables(found: dict[str, Any]) -> str:
-    """Return two Markdown tables: methods for the pitch step and for the pause, on the development part."""
+    """Return Markdown tables: methods for the click, the pitch step and the pause, on the development part."""
+    cells = [k for k in found["click"][0] if k not in ("method", "ms")]
+    click = [[r["method"], *(f"{r[k]:.3f}" for k in cells), f"{r['ms']:.1f}"] for r in found["click"]]
     pitch = [
         [r["method"], f"{r['auc']:.3f}", f"{r['reads']:.0f}", _share(r["undefined"]), f"{r['ms']:.1f}"]
         for r in found["pitch"]
@@ -257,7 +266,9 @@ def choice_tables(found: dict[str, Any]) -> str:
     names = [k for k in found["pause"][0] if k != "method"]
     pause = [[r["method"], *(f"{r[k]:.3f}" for k in names)] for r in found["pause"]]
     return (
-        _markdown(["pitch step of 100 cents, steady", "AUC", "cents read", "undefined", "ms a place"], pitch)
+        _markdown(["impulse's view, step's view (window to each side, prediction order)", *cells, "ms a place"], click)
+        + "\n\n"
+        + _markdown(["pitch step of 100 cents, steady", "AUC", "cents read", "undefined", "ms a place"], pitch)
         + "\n\n"
         + _markdown(["pause inside a phrase", *names], pause)
     )
