@@ -47,7 +47,9 @@ def run(
         detection["case"] = asdict(case)
     if repeats:
         out["confusion"] = out.get("confusion") or confusion(sources, n=n, seed=seed)
-        out["false_alarms"] = out.get("false_alarms") or false_alarms(sources, repeats=repeats, seed=seed)
+        out["false_alarms"] = out.get("false_alarms") or {
+            m: asdict(a) for m, a in false_alarms(sources, repeats=repeats, seed=seed).items()
+        }
         out["exact_counts"] = out.get("exact_counts") or exact_counts(sources[0], n=20, seed=seed)
     return out
 
@@ -110,8 +112,20 @@ def confusion_table(found: dict[str, Any]) -> str:
 
 def alarm_table(found: dict[str, Any]) -> str:
     """Return a Markdown table: how often a pretended seam of clean speech counts as audible."""
-    rows = [[f"`{m}`", str(a), str(n), _share(r, 2)] for m, (a, n, r) in found["false_alarms"].items()]
-    return _markdown(["metric", "alarms", "pretended seams", "rate (1 % asked)"], rows)
+    names = [r["name"] for r in found["recordings"]]
+    rows = [
+        [
+            f"`{m}`",
+            str(a["alarms"]),
+            str(a["seams"]),
+            f"{_share(a['rate'], 2)} [{100 * a['low']:.2f}, {100 * a['high']:.2f}]",
+            *(_share(a["by_recording"].get(n, float("nan")), 2) for n in names),
+            _share(a["ties"], 2),
+        ]
+        for m, a in found["false_alarms"].items()
+    ]
+    head = ["metric", "alarms", "pretended seams", "rate (1 % asked)", *names, "controls at the threshold"]
+    return _markdown(head, rows)
 
 
 def _size(value: float) -> str:
