@@ -54,7 +54,7 @@ def click_choices(sources: Sequence[Recording], *, n: int, seed: int) -> list[di
             cell: [np.array([_viewed(s, q, impulse, step) for s in spots]) for q, spots in parts]
             for cell, parts in given.items()
         }
-        row: dict[str, Any] = {"method": name}
+        row: dict[str, Any] = {"method": name, "n": n}
         for fault, size in cells:
             pairs = zip(values[fault, size], values["clean", 0.0], strict=True)
             row[f"{fault} {size:g} dB"] = float(np.mean([auc(now, was) for now, was in pairs]))

@@ -208,6 +208,7 @@ def page(found: dict[str, Any]) -> str:
         "n": str(held["asked"]["n"]),
         "alarms_repeats": str(held["asked"]["repeats"]),
         "choices": choice_tables(found["choices"]),
+        "choices_n": str(found["choices"]["click"][0]["n"]),
     }
     for name, value in parts.items():
         text = text.replace("{{" + name + "}}", value)
@@ -256,22 +257,22 @@ def everything(args: argparse.Namespace, stored: dict[str, Any]) -> Iterator[tup
         yield "yours", run([load(p) for p in args.recordings], **sizes)
     if "coverage" in args.parts and "coverage" not in stored:
         yield "coverage", coverage(repeats=args.coverage, seed=args.seed)
-    if "choices" in args.parts and "choices" not in stored:
+    if "choices" in args.parts:
         sources = shipped()["development"]
-        asked = {"n": args.n, "seed": args.seed}
+        asked, kept = {"n": args.n, "seed": args.seed}, stored.get("choices", {})
         yield (
             "choices",
             {
-                "click": click_choices(sources, **asked),
-                "pitch": pitch_choices(sources, **asked),
-                "pause": pause_choices(sources, **asked),
+                "click": kept.get("click") or click_choices(sources, **asked),
+                "pitch": kept.get("pitch") or pitch_choices(sources, **asked),
+                "pause": kept.get("pause") or pause_choices(sources, **asked),
             },
         )
 
 
 def choice_tables(found: dict[str, Any]) -> str:
     """Return Markdown tables: methods for the click, the pitch step and the pause, on the development part."""
-    cells = [k for k in found["click"][0] if k not in ("method", "ms")]
+    cells = [k for k in found["click"][0] if k not in ("method", "n", "ms")]
     click = [[r["method"], *(f"{r[k]:.3f}" for k in cells), f"{r['ms']:.1f}"] for r in found["click"]]
     pitch = [
         [r["method"], f"{r['auc']:.3f}", f"{r['reads']:.0f}", _share(r["undefined"]), f"{r['ms']:.1f}"]
