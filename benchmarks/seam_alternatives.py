@@ -1,4 +1,7 @@
-"""What else could measure pitch and pauses at a seam? Trackers and a speech detector on the same faults; needs swift-f0, pyworld, silero-vad."""
+"""What else could measure clicks, pitch and pauses at a seam? Other views, trackers and a speech detector on the same faults.
+
+Needs swift-f0, pyworld, silero-vad.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,61 @@ from scipy.signal import resample_poly
 from seam_faults import Recording, Spot, places, spot
 from seam_trials import auc, magnitude
 
+from xttsbench.metrics import clicks
+from xttsbench.metrics.regions import active_rms, regions
+
 Floats = NDArray[np.float64]
 Track = Callable[[Floats, int], tuple[Floats, Floats]]
 SIDE_S = 0.03
+# Window and order of the impulse's view; window, order and decay of the step's. Milliseconds.
+CLICK_VIEWS: dict[str, tuple[tuple[float, float], tuple[float, float, float]]] = {
+    "one view for both, 50 ms and order 5 ms": ((50, 5), (50, 5, 2)),
+    "shorter, 20 ms": ((20, 5), (20, 5, 2)),
+    "longer, 100 ms": ((100, 5), (100, 5, 2)),
+    "finer, order 15 ms": ((50, 15), (50, 15, 2)),
+    "`click`: 20 ms and 7.5 ms, 100 ms and 15 ms": ((20, 7.5), (100, 15, 5)),
+    "the step at order 10 ms": ((20, 7.5), (100, 10, 5)),
+    "the step over 70 ms": ((20, 7.5), (70, 15, 5)),
+    "the step with decay 2 ms": ((20, 7.5), (100, 15, 2)),
+    "the impulse over 30 ms": ((30, 7.5), (100, 15, 5)),
+    "the impulse at order 10 ms": ((20, 10), (100, 15, 5)),
+}
+
+
+def click_choices(sources: Sequence[Recording], *, n: int, seed: int) -> list[dict[str, Any]]:
+    """Return, by what the two matched filters see of the speech, AUC of impulses and steps 30 and 40 dB under it, anywhere."""
+    cells = [(fault, size) for fault in ("click", "step") for size in (-30.0, -40.0)]
+    rng = np.random.default_rng(seed)
+    given: dict[tuple[str, float], list[tuple[Recording, list[Spot]]]] = {}
+    for cell in [("clean", 0.0), *cells]:
+        fault, clean = ("click", True) if cell[0] == "clean" else (cell[0], False)
+        given[cell] = [
+            (q, [spot(q, int(p), fault, cell[1], rng, clean=clean) for p in places("anywhere", q, n, rng)])
+            for q in sources
+        ]
+    rows = []
+    for name, (impulse, step) in CLICK_VIEWS.items():
+        begin = time.perf_counter()
+        values = {
+            cell: [np.array([_viewed(s, q, impulse, step) for s in spots]) for q, spots in parts]
+            for cell, parts in given.items()
+        }
+        row: dict[str, Any] = {"method": name, "n": n}
+        for fault, size in cells:
+            pairs = zip(values[fault, size], values["clean", 0.0], strict=True)
+            row[f"{fault} {size:g} dB"] = float(np.mean([auc(now, was) for now, was in pairs]))
+        rows.append(row | {"ms": 1000 * (time.perf_counter() - begin) / (n * len(sources) * len(given))})
+    return rows
+
+
+def _viewed(given: Spot, source: Recording, impulse: tuple[float, float], step: tuple[float, float, float]) -> float:
+    r = regions(given.audio, np.array([given.seam]), sample_rate=source.sample_rate)
+    floor = active_rms(r.audio, sample_rate=r.sample_rate) * clicks.QUIET
+    found = [
+        clicks.stands_out(r, r.start, window_s=w / 1000, order_s=o / 1000, decay_s=d / 1000, floor=floor)[0]
+        for w, o, d in ((*impulse, 0.0), step)
+    ]
+    return float(np.nanmax(found))
 
 
 def trackers() -> dict[str, Track]:

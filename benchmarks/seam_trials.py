@@ -186,10 +186,26 @@ def confusion(sources: Sequence[Recording], *, n: int, seed: int) -> dict[str, d
     return out
 
 
-def false_alarms(sources: Sequence[Recording], *, repeats: int, seed: int) -> dict[str, tuple[int, int, float]]:
-    """Return (alarms, seams, rate) by metric where pretended seams of clean speech are judged as `compare` judges real ones."""
+@dataclass(frozen=True)
+class Alarms:
+    """How often pretended seams count as audible; `low` and `high` bound the rate over other rounds of the same recordings.
+
+    `ties` is the share of controls that have exactly the value of their threshold, and so do not exceed it.
+    """
+
+    alarms: int
+    seams: int
+    rate: float
+    low: float
+    high: float
+    by_recording: dict[str, float]
+    ties: float
+
+
+def false_alarms(sources: Sequence[Recording], *, repeats: int, seed: int) -> dict[str, Alarms]:
+    """Judge pretended seams of clean speech as `compare` judges real ones, by metric."""
     rng = np.random.default_rng(seed)
-    alarms, seen = dict.fromkeys(METRICS, 0), dict.fromkeys(METRICS, 0)
+    rounds: dict[str, list[tuple[str, int, int, float]]] = {m: [] for m in METRICS}
     for source in sources:
         rate, overlap = source.sample_rate, round(0.0427 * source.sample_rate)
         for _ in range(repeats):
@@ -197,9 +213,31 @@ def false_alarms(sources: Sequence[Recording], *, repeats: int, seed: int) -> di
             for m in METRICS:
                 verdict = judge(found, m)
                 if np.isfinite(verdict.threshold):
-                    alarms[m] += round(verdict.audible_share * verdict.seams)
-                    seen[m] += verdict.seams
-    return {m: (alarms[m], seen[m], alarms[m] / seen[m] if seen[m] else float("nan")) for m in METRICS}
+                    alarms = round(verdict.audible_share * verdict.seams)
+                    ties = float(np.mean(np.abs(found.at_controls[m]) == verdict.threshold))
+                    rounds[m].append((source.name, alarms, verdict.seams, ties))
+    return {m: _alarms(rows, seed) for m, rows in rounds.items()}
+
+
+def _alarms(rows: list[tuple[str, int, int, float]], seed: int) -> Alarms:
+    counts = np.array([(alarms, seams) for _, alarms, seams, _ in rows]).reshape(-1, 2)
+    nan = float("nan")
+    if not len(counts):
+        return Alarms(0, 0, nan, nan, nan, {}, nan)
+    drawn = counts[np.random.default_rng(seed).integers(0, len(counts), (2000, len(counts)))].sum(axis=1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    names = np.array([name for name, *_ in rows])
+    parts = {str(n): counts[names == n].sum(axis=0) for n in dict.fromkeys(names)}
+    alarms, seams = counts.sum(axis=0)
+    return Alarms(
+        alarms=int(alarms),
+        seams=int(seams),
+        rate=float(alarms / seams),
+        low=float(low),
+        high=float(high),
+        by_recording={n: float(a / s) for n, (a, s) in parts.items()},
+        ties=float(np.mean([ties for *_, ties in rows])),
+    )
 
 
 def _pretend(source: Recording, rate: int, overlap: int, rng: np.random.Generator) -> SeamMeasures:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from seam_alternatives import pause_choices, pitch_choices
+from seam_alternatives import click_choices, pause_choices, pitch_choices
 from seam_faults import Recording, load, shipped
 from seam_trials import CASES, Case, confusion, coverage, detect, exact_counts, false_alarms
 
@@ -47,7 +47,9 @@ def run(
         detection["case"] = asdict(case)
     if repeats:
         out["confusion"] = out.get("confusion") or confusion(sources, n=n, seed=seed)
-        out["false_alarms"] = out.get("false_alarms") or false_alarms(sources, repeats=repeats, seed=seed)
+        out["false_alarms"] = out.get("false_alarms") or {
+            m: asdict(a) for m, a in false_alarms(sources, repeats=repeats, seed=seed).items()
+        }
         out["exact_counts"] = out.get("exact_counts") or exact_counts(sources[0], n=20, seed=seed)
     return out
 
@@ -110,8 +112,20 @@ def confusion_table(found: dict[str, Any]) -> str:
 
 def alarm_table(found: dict[str, Any]) -> str:
     """Return a Markdown table: how often a pretended seam of clean speech counts as audible."""
-    rows = [[f"`{m}`", str(a), str(n), _share(r, 2)] for m, (a, n, r) in found["false_alarms"].items()]
-    return _markdown(["metric", "alarms", "pretended seams", "rate (1 % asked)"], rows)
+    names = [r["name"] for r in found["recordings"]]
+    rows = [
+        [
+            f"`{m}`",
+            str(a["alarms"]),
+            str(a["seams"]),
+            f"{_share(a['rate'], 2)} [{100 * a['low']:.2f}, {100 * a['high']:.2f}]",
+            *(_share(a["by_recording"].get(n, float("nan")), 2) for n in names),
+            _share(a["ties"], 2),
+        ]
+        for m, a in found["false_alarms"].items()
+    ]
+    head = ["metric", "alarms", "pretended seams", "rate (1 % asked)", *names, "controls at the threshold"]
+    return _markdown(head, rows)
 
 
 def _size(value: float) -> str:
@@ -194,6 +208,7 @@ def page(found: dict[str, Any]) -> str:
         "n": str(held["asked"]["n"]),
         "alarms_repeats": str(held["asked"]["repeats"]),
         "choices": choice_tables(found["choices"]),
+        "choices_n": str(found["choices"]["click"][0]["n"]),
     }
     for name, value in parts.items():
         text = text.replace("{{" + name + "}}", value)
@@ -242,14 +257,23 @@ def everything(args: argparse.Namespace, stored: dict[str, Any]) -> Iterator[tup
         yield "yours", run([load(p) for p in args.recordings], **sizes)
     if "coverage" in args.parts and "coverage" not in stored:
         yield "coverage", coverage(repeats=args.coverage, seed=args.seed)
-    if "choices" in args.parts and "choices" not in stored:
+    if "choices" in args.parts:
         sources = shipped()["development"]
-        pitch = pitch_choices(sources, n=args.n, seed=args.seed)
-        yield "choices", {"pitch": pitch, "pause": pause_choices(sources, n=args.n, seed=args.seed)}
+        asked, kept = {"n": args.n, "seed": args.seed}, stored.get("choices", {})
+        yield (
+            "choices",
+            {
+                "click": kept.get("click") or click_choices(sources, **asked),
+                "pitch": kept.get("pitch") or pitch_choices(sources, **asked),
+                "pause": kept.get("pause") or pause_choices(sources, **asked),
+            },
+        )
 
 
 def choice_tables(found: dict[str, Any]) -> str:
-    """Return two Markdown tables: methods for the pitch step and for the pause, on the development part."""
+    """Return Markdown tables: methods for the click, the pitch step and the pause, on the development part."""
+    cells = [k for k in found["click"][0] if k not in ("method", "n", "ms")]
+    click = [[r["method"], *(f"{r[k]:.3f}" for k in cells), f"{r['ms']:.1f}"] for r in found["click"]]
     pitch = [
         [r["method"], f"{r['auc']:.3f}", f"{r['reads']:.0f}", _share(r["undefined"]), f"{r['ms']:.1f}"]
         for r in found["pitch"]
@@ -257,7 +281,9 @@ def choice_tables(found: dict[str, Any]) -> str:
     names = [k for k in found["pause"][0] if k != "method"]
     pause = [[r["method"], *(f"{r[k]:.3f}" for k in names)] for r in found["pause"]]
     return (
-        _markdown(["pitch step of 100 cents, steady", "AUC", "cents read", "undefined", "ms a place"], pitch)
+        _markdown(["impulse's view, step's view (window to each side, prediction order)", *cells, "ms a place"], click)
+        + "\n\n"
+        + _markdown(["pitch step of 100 cents, steady", "AUC", "cents read", "undefined", "ms a place"], pitch)
         + "\n\n"
         + _markdown(["pause inside a phrase", *names], pause)
     )

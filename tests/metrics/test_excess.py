@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
 from xttsbench.metrics.excess import excess_over_control, upper_quantile
 
@@ -37,6 +38,15 @@ def test_few_seams_have_no_interval_and_few_controls_no_threshold():
     found = excess_over_control(*study(3, seams=4))
     assert np.isnan([found.low, found.high, found.p_value, found.threshold, found.audible_share]).all()
     assert found.excess > 1
+
+
+@pytest.mark.parametrize("n", [6, 9, 13, 20])
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_the_p_value_is_that_of_the_signed_rank_test_with_zeros_and_ties(n, digits):
+    values = np.round(10 + np.random.default_rng(n).normal(0.6, 1.0, n), digits)
+    found = excess_over_control(values, np.full(n, 10.0), np.arange(n))
+    assert found.p_value == pytest.approx(wilcoxon(values - 10).pvalue, rel=1e-9)
+    assert excess_over_control(np.full(n, 10.0), np.full(n, 10.0), np.arange(n)).p_value == 1
 
 
 def test_seams_of_one_utterance_count_less_than_independent_ones():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xttsbench.metrics.regions import Floats, Ints, Regions, active_rms, periodicity, regions
+from xttsbench.metrics.regions import Floats, Ints, Regions, active_rms, periodicities, regions
 
 CONTEXT_S = 0.03
 AWAY_S = 0.05
@@ -138,14 +138,13 @@ def _kinds(r: Regions) -> Floats:
     """Return number of voiced sides and the louder side's level re the speech, shape (regions, 2); NaN beyond the audio."""
     speech = active_rms(r.audio, sample_rate=r.sample_rate)
     out = np.full((len(r.start), 2), np.nan)
-    for i in range(len(r.start)):
-        sides = [s for s in (r.before(i, CONTEXT_S), r.after(i, CONTEXT_S)) if s is not None]
-        if len(sides) < 2 or np.isnan(speech):
-            continue
-        levels = [10 * np.log10(np.mean(s * s) / speech**2 + 10 ** (SILENT_DB / 10)) for s in sides]
-        voiced = [
-            v > SILENT_DB / 2 - 10 and periodicity(s, sample_rate=r.sample_rate)[0] > VOICED
-            for s, v in zip(sides, levels, strict=True)
-        ]
-        out[i] = sum(voiced), max(levels)
+    kept, before, after = r.sides(CONTEXT_S)
+    if np.isnan(speech) or not len(kept):
+        return out
+    sides = np.concatenate([before, after])
+    levels = 10 * np.log10(np.mean(sides * sides, axis=1) / speech**2 + 10 ** (SILENT_DB / 10))
+    voiced = levels > SILENT_DB / 2 - 10
+    voiced[voiced] = periodicities(sides[voiced], sample_rate=r.sample_rate)[0] > VOICED
+    out[kept, 0] = voiced.reshape(2, -1).sum(axis=0)
+    out[kept, 1] = levels.reshape(2, -1).max(axis=0)
     return out

@@ -54,9 +54,8 @@ def pause_s(audio: ArrayLike, seams: ArrayLike, *, sample_rate: int, overlap_sam
         return np.full(len(r.start), np.nan)
     runs = silences(r.audio, sample_rate=sample_rate)
     reach = r.samples(REACH_S)
-    return np.array(
-        [_touching(runs, int(s) - reach, int(e) + reach) / sample_rate for s, e in zip(r.start, r.end, strict=True)]
-    )
+    meets = (runs[:, 0] <= r.end[:, None] + reach) & (runs[:, 1] >= r.start[:, None] - reach)
+    return np.asarray((meets * (runs[:, 1] - runs[:, 0])).sum(axis=1) / sample_rate)
 
 
 def pause_ratio(audio: ArrayLike, seams: ArrayLike, *, sample_rate: int, overlap_samples: ArrayLike = 0) -> Floats:
@@ -140,8 +139,3 @@ def silences(audio: ArrayLike, *, sample_rate: int) -> Ints:
     inner_edge = np.array([-(width // 2), width - width // 2]) * ((turns > 0) & (turns < len(signal)))
     runs = np.clip(turns + inner_edge, 0, len(signal))
     return np.asarray(runs[runs[:, 1] - runs[:, 0] >= SHORTEST_S * sample_rate], dtype=np.int64)
-
-
-def _touching(runs: Ints, low: int, high: int) -> float:
-    meets = (runs[:, 0] <= high) & (runs[:, 1] >= low)
-    return float((runs[meets, 1] - runs[meets, 0]).sum())

@@ -65,14 +65,15 @@ def pitch_step_cents(
     """
     r = regions(audio, seams, sample_rate=sample_rate, overlap_samples=overlap_samples)
     out = np.full(len(r.start), np.nan)
-    for i in range(len(r.start)):
-        before, after = r.before(i, window_s), r.after(i, window_s)
-        if before is None or after is None:
-            continue
-        out[i] = _interval_cents(
-            period_peaks(before, sample_rate=sample_rate), period_peaks(after, sample_rate=sample_rate)
-        )
+    kept, *sides = r.sides(window_s)
+    before, after = (_peaks(side, sample_rate) for side in sides)
+    out[kept] = [_interval_cents(was, now) for was, now in zip(before, after, strict=True)]
     return out
+
+
+def _peaks(windows: Floats, sample_rate: int) -> list[tuple[Floats, Floats]]:
+    strength, period = period_peaks(windows, sample_rate=sample_rate)
+    return [(s[known], p[known]) for s, p, known in zip(strength, period, np.isfinite(strength), strict=True)]
 
 
 def _interval_cents(before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> float:

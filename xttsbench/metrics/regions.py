@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 
 ACTIVE_RANGE_DB = 30.0
 ACTIVE_WINDOW_S = 0.05
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,12 @@ class Regions:
         """Return a length in samples, at least one."""
         return max(1, round(seconds * self.sample_rate))
 
-    def before(self, seam: int, seconds: float) -> Floats | None:
-        """Return the samples that end where the region starts, or None where the audio is too short for them."""
+    def sides(self, seconds: float) -> tuple[Ints, Floats, Floats]:
+        """Return which regions have so much audio to each side, and what lies before and after them, shape (those, samples)."""
         n = self.samples(seconds)
-        at = int(self.start[seam])
-        return self.audio[at - n : at] if at >= n else None
-
-    def after(self, seam: int, seconds: float) -> Floats | None:
-        """Return the samples that begin where the region ends, or None where the audio is too short for them."""
-        n = self.samples(seconds)
-        at = int(self.end[seam])
-        return self.audio[at : at + n] if at + n <= len(self.audio) else None
+        kept = np.flatnonzero((self.start >= n) & (self.end + n <= len(self.audio)))
+        span = np.arange(n)
+        return kept, self.audio[self.start[kept, None] - n + span], self.audio[self.end[kept, None] + span]
 
 
 def check_audio(audio: ArrayLike, *, sample_rate: int, name: str = "audio") -> Floats:
@@ -120,10 +116,8 @@ def regions(
 def moving_power(audio: Floats, width: int) -> Floats:
     """Return the mean square of `width` samples around each sample, zeros beyond the edges."""
     total = np.concatenate([[0.0], np.cumsum(audio * audio)])
-    index = np.arange(len(audio))
-    low = np.maximum(index - width // 2, 0)
-    high = np.minimum(index - width // 2 + width, len(audio))
-    return np.asarray(np.maximum(total[high] - total[low], 0.0) / width)
+    total = np.pad(total, (width // 2, width - width // 2), mode="edge")
+    return np.asarray(np.maximum(total[width:-1] - total[: -width - 1], 0.0) / width)
 
 
 def active_rms(audio: Floats, *, sample_rate: int) -> float:
@@ -163,36 +157,55 @@ def periodicity(
     >>> round(strength, 2), round(24000 / period)
     (1.0, 200)
     """
-    strength, period = period_peaks(window, sample_rate=sample_rate, f0_min_hz=f0_min_hz, f0_max_hz=f0_max_hz)
-    if not len(strength) or strength.max() <= 0:
-        return 0.0, float("nan")
-    best = float(strength.max())
-    return min(best, 1.0), float(period[strength >= 0.9 * best][0])
+    strength, period = periodicities(window[None], sample_rate=sample_rate, f0_min_hz=f0_min_hz, f0_max_hz=f0_max_hz)
+    return float(strength[0]), float(period[0])
+
+
+def periodicities(
+    windows: Floats, *, sample_rate: int, f0_min_hz: float = 60.0, f0_max_hz: float = 500.0
+) -> tuple[Floats, Floats]:
+    """Return `periodicity` of many windows at once: strengths and periods, shape (windows,), of windows of shape (windows, n)."""
+    out = np.zeros((2, len(windows)))
+    for i in range(0, len(windows), BATCH):
+        strength, period = period_peaks(
+            windows[i : i + BATCH], sample_rate=sample_rate, f0_min_hz=f0_min_hz, f0_max_hz=f0_max_hz
+        )
+        best = np.nan_to_num(strength).max(axis=1, initial=0.0)
+        first = np.argmax(strength >= 0.9 * best[:, None], axis=1)
+        lag = np.take_along_axis(period, first[:, None], axis=1)[:, 0]
+        out[:, i : i + BATCH] = np.minimum(best, 1.0), np.where(best > 0, lag, np.nan)
+    return out[0], out[1]
 
 
 def period_peaks(
-    window: Floats, *, sample_rate: int, f0_min_hz: float = 60.0, f0_max_hz: float = 500.0
+    windows: Floats, *, sample_rate: int, f0_min_hz: float = 60.0, f0_max_hz: float = 500.0
 ) -> tuple[Floats, Floats]:
-    """Return the peaks of the normalised autocorrelation: their strengths, and their lags in samples, rising.
+    """Return the peaks of the normalised autocorrelation of windows of shape (windows, n): their strengths, and their lags.
 
-    Each lag is scaled by the energy of the samples it compares; a parabola refines it.
+    Lags are in samples, rising, shape (windows, lags), as are the strengths; both are NaN where a lag is no peak. Each lag is
+    scaled by the energy of the samples it compares; a parabola refines it.
     """
-    none = np.zeros(0), np.zeros(0)
-    n = len(window)
+    m, n = windows.shape
     low, high = int(sample_rate / f0_max_hz), min(int(sample_rate / f0_min_hz) + 1, int(0.7 * n))
     if high - low < 3:
-        return none
-    x = window - window.mean()
-    energy = np.cumsum(x * x)
-    if energy[-1] <= 1e-18 * n:
-        return none
-    size = 1 << (2 * n - 1).bit_length()
+        return np.full((m, 1), np.nan), np.full((m, 1), np.nan)
+    x = windows - windows.mean(axis=1, keepdims=True)
+    energy = np.cumsum(x * x, axis=1)
+    whole = energy[:, -1:]
+    size = fft_size(n + high)
     spectrum = np.fft.rfft(x, size)
-    correlation = np.fft.irfft(spectrum * np.conj(spectrum), size)[:n]
-    lag = np.arange(low, high)
-    scale = np.sqrt(energy[n - 1 - lag] * (energy[-1] - energy[lag - 1]))
-    value = correlation[lag] / np.maximum(scale, 1e-12 * energy[-1])
-    inner = value[1:-1]
-    i = np.flatnonzero((inner > value[:-2]) & (inner >= value[2:])) + 1
-    bend = value[i - 1] - 2 * value[i] + value[i + 1]
-    return value[i], np.asarray(lag[i] + 0.5 * (value[i - 1] - value[i + 1]) / np.where(bend < 0, bend, -np.inf))
+    correlation = np.fft.irfft(spectrum * np.conj(spectrum), size)[:, low:high]
+    scale = np.sqrt(energy[:, n - high : n - low][:, ::-1] * (whole - energy[:, low - 1 : high - 1]))
+    value = correlation / np.maximum(scale, np.maximum(1e-12 * whole, 1e-30))
+    left, inner, right = value[:, :-2], value[:, 1:-1], value[:, 2:]
+    peak = (inner > left) & (inner >= right) & (whole > 1e-18 * n)
+    bend = left - 2 * inner + right
+    lag = np.arange(low + 1, high - 1) + 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
+    return np.where(peak, inner, np.nan), np.where(peak, lag, np.nan)
+
+
+def fft_size(least: int) -> int:
+    """Return a length from `least` up at which a transform is fast."""
+    from scipy.fft import next_fast_len
+
+    return int(next_fast_len(least, real=True))

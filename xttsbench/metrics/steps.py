@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from xttsbench.metrics.regions import Floats, active_rms, periodicity, regions
+from xttsbench.metrics.regions import Floats, active_rms, periodicities, regions
 
 LEVEL_WINDOW_S = 0.010
 PITCH_WINDOW_S = 0.035
@@ -71,14 +71,10 @@ def level_step_db(
     r = regions(audio, seams, sample_rate=sample_rate, overlap_samples=overlap_samples)
     floor = _floor_power(r.audio, sample_rate)
     out = np.full(len(r.start), np.nan)
-    for i in range(len(r.start)):
-        before, after = r.before(i, PITCH_WINDOW_S), r.after(i, PITCH_WINDOW_S)
-        if before is None or after is None:
-            continue
-        fallback = r.samples(window_s)
-        n = _period_samples(before, sample_rate, fallback)
-        m = _period_samples(after, sample_rate, fallback)
-        out[i] = _db(after[:m], floor) - _db(before[-n:], floor)
+    kept, before, after = r.sides(PITCH_WINDOW_S)
+    # From the seam outwards, so that a window is what comes first on either side.
+    was, now = (_level_db(side, sample_rate, r.samples(window_s), floor) for side in (before[:, ::-1], after))
+    out[kept] = now - was
     return out
 
 
@@ -189,12 +185,9 @@ def spectrum_step_db(
     r = regions(audio, seams, sample_rate=sample_rate, overlap_samples=overlap_samples)
     floor = _floor_power(r.audio, sample_rate)
     out = np.full(len(r.start), np.nan)
-    for i in range(len(r.start)):
-        before, after = r.before(i, window_s), r.after(i, window_s)
-        if before is None or after is None or np.isnan(floor):
-            continue
-        was, now = cepstra(np.stack([before, after]), sample_rate=sample_rate, floor_power=floor)
-        out[i] = 10 / np.log(10) * np.sqrt(2 * np.sum((now - was)[1:] ** 2))
+    kept, *sides = r.sides(window_s)
+    was, now = (cepstra(side, sample_rate=sample_rate, floor_power=floor) for side in sides)
+    out[kept] = 10 / np.log(10) * np.sqrt(2 * np.sum((now - was)[:, 1:] ** 2, axis=1))
     return out
 
 
@@ -206,9 +199,12 @@ def _db(window: Floats, floor_power: float) -> float:
     return float(10 * np.log10(np.mean(window * window) + floor_power))
 
 
-def _period_samples(window: Floats, sample_rate: int, fallback: int) -> int:
-    strength, period = periodicity(window, sample_rate=sample_rate)
-    return round(period) if strength >= 0.5 and np.isfinite(period) else fallback
+def _level_db(windows: Floats, sample_rate: int, fallback: int, floor_power: float) -> Floats:
+    """Return the level of each window's first period, or of its first `fallback` samples where it has none."""
+    strength, period = periodicities(windows, sample_rate=sample_rate)
+    n = np.where(strength >= 0.5, np.round(np.nan_to_num(period)), fallback)
+    power = np.sum(np.where(np.arange(windows.shape[1]) < n[:, None], windows**2, 0.0), axis=1) / n
+    return np.asarray(10 * np.log10(power + floor_power))
 
 
 def cepstra(frames: Floats, *, sample_rate: int, floor_power: float) -> Floats:
