@@ -45,6 +45,13 @@ def test_a_setting_is_told_apart_only_where_intervals_do_not_overlap():
     assert "ms (n = 5), not told apart from 1 of 2 others" in said(fast + near + slow)["How soon?"]
 
 
+def test_under_five_requests_nothing_is_told_apart():
+    fast, slow = (
+        [record(ttfc + 0.001 * r, size=size, repeat=r) for r in range(4)] for ttfc, size in ((0.1, 5), (9.0, 40))
+    )
+    assert "(n = 4), which is not told apart from any other (1)" in said([*fast, *slow])["How soon?"]
+
+
 def test_one_request_has_no_interval_and_so_no_rank():
     words = said([record(0.1, size=5), record(0.5, size=40)])["How soon?"]
     assert "not told apart from any other (1)" in words

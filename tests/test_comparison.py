@@ -80,6 +80,7 @@ def test_stock_is_not_exact_and_seamless_is(compared):
         (["--engines", "stock", "nive"], "Did you mean 'naive'"),
         (["--stream-chunk-size", str(ONE_CHUNK)], "give a smaller one"),
         (["--texts", "tall"], "known: short, medium, long"),
+        (["--text", "So soon?", "--texts", "short"], "one of --text, --texts and --texts-file"),
         (["--repeats", "0"], "repeats is 0"),
         (["--overlap-wav-len", "0"], "overlap_wav_len is 0"),
     ],
@@ -88,6 +89,17 @@ def test_bad_input_is_a_sentence_and_writes_nothing(argv, says, in_tmp, capsys):
     assert main(["compare", "--model", "nano", *argv]) == 2
     assert says in capsys.readouterr().err
     assert list(in_tmp.iterdir()) == []
+
+
+def test_own_words_are_compared(in_tmp, capsys):
+    assert (
+        main(
+            ["compare", "--model", "nano", "--device", "cpu", "--repeats", "1", "--dry-run", "--text", "So soon? Yes."]
+        )
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "en/own-01" in out and "en/medium" not in out
 
 
 def record(engine="stock", text=TWO, chunks=None, **settings) -> Record:

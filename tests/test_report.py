@@ -375,6 +375,11 @@ def test_bad_places_are_one_sentence_and_write_nothing(argv, says, swept, in_tmp
     assert list(in_tmp.iterdir()) == []
 
 
+def test_what_is_no_run_is_called_so(in_tmp, capsys):
+    assert main(["report", "nowhere"]) == 2
+    assert "nowhere" in (err := capsys.readouterr().err) and "--html" not in err and "run" in err
+
+
 def test_it_needs_no_torch(swept, tmp_path):
     code = "import sys; from xttsbench.cli import main; code = main(sys.argv[1:]); print({'torch', 'TTS'} & set(sys.modules)); sys.exit(code)"
     argv = ["report", str(swept), "--html", str(tmp_path / "x.html")]

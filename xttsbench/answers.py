@@ -1,6 +1,7 @@
 """The three questions, answered in sentences: how soon, does it keep up, can one hear the joins; as far as intervals carry.
 
-Two settings are told apart only where their 95 % intervals do not overlap, and of what was not measured nothing is said.
+Two settings are told apart only where both have five requests or more and their 95 % intervals do not overlap, and of what
+was not measured nothing is said.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def of_sweep(trials: pd.DataFrame, summary: pd.DataFrame) -> dict[str, str]:
         said[metric] = "; ".join(each) + more
     return {
         HOW_SOON: f"The first chunk came soonest {said['ttfc_s']}. "
-        f"The safe start, from when on playback has no gap, was least {said['safe_start_s']}.",
+        f"The safe start, from when on playback has no gap, was earliest {said['safe_start_s']}.",
         KEEPS_UP: f"{keeps_up(there)} {_stalled(trials)}",
         JOINS: "That was not judged in this run; a comparison or a replay of joins does it.",
     }
@@ -66,7 +67,7 @@ def of_comparison(trials: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
         }
     return {
         HOW_SOON: f"The first chunk came soonest with {least(once, 'ttfc_s', _variant)}. "
-        f"The least safe start was that of {least(once, 'safe_start_s', _variant)}.",
+        f"The earliest safe start was that of {least(once, 'safe_start_s', _variant)}.",
         KEEPS_UP: f"{keeps_up(once)} {_stalled(trials)}",
         JOINS: _joins(rows),
     }
@@ -101,6 +102,7 @@ def least(rows: pd.DataFrame, metric: str, named: Callable[[pd.Series], str]) ->
     best = known.loc[known[metric].astype(float).idxmin()]
     others = known.drop(index=best.name)
     apart = others[f"{metric}_lo"].astype(float) > best[f"{metric}_hi"]
+    apart &= (others["n"] >= stats.ENOUGH) & (best["n"] >= stats.ENOUGH)
     said = f"{named(best)}: {interval(best, metric, 1000, 0)} ms (n = {best['n']:g})"
     tied = len(others) - int(apart.sum())
     if not len(others):

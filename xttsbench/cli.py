@@ -142,8 +142,8 @@ def parser(kind: type[Parser] = Parser) -> Parser:
         nargs="+",
         metavar="NAME",
         help=f"shipped texts, of {', '.join(NAMES)} (default medium)",
-        default=["medium"],
     )
+    compare.add_argument("--text", nargs="+", metavar="TEXT", help="your own words, each in quotes a text")
     compare.add_argument("--texts-file", metavar="F", help="your own: a text a line, or JSON with name, language, text")
     compare.add_argument("--repeats", type=int, metavar="N", help="seeds a text (default 5)", default=5)
     compare.add_argument("--seed", type=int, default=0, metavar="S")

@@ -83,10 +83,14 @@ def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
         "enable_text_splitting": (given.pop("enable_text_splitting", True),),
         **{name: (value,) for name, value in given.items()},
     }
-    if args.texts_file:
+    if sum(map(bool, (args.text, args.texts, args.texts_file))) > 1:
+        raise ValueError("compare takes one of --text, --texts and --texts-file.")
+    if args.text:
+        texts = text_sources.typed(args.text, language=args.language or "en")
+    elif args.texts_file:
         texts = text_sources.from_file(args.texts_file, language=args.language or "en")
     else:
-        texts = text_sources.shipped(tuple(args.texts), (grid.pop("language", ("en",))[0],))
+        texts = text_sources.shipped(tuple(args.texts or ["medium"]), (grid.pop("language", ("en",))[0],))
     plan = Sweep(
         configs=_configs(args, model, (EngineConfig(model=model),)),
         engines=engines,

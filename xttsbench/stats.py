@@ -16,6 +16,13 @@ from xttsbench.table import IDENTITY, METRICS
 
 RESAMPLES = 2000
 WIDE = 0.25
+ENOUGH = 5  # requests a setting, for an interval that is more than a hint
+CAUSES = {  # of doubt, as `machine.flags` names them
+    "cpu_shared": "other programs kept part of the processor busy",
+    "cpu_stolen": "the hypervisor gave processor time to others",
+    "gpu_shared": "another process computed on the GPU",
+    "gpu_throttled": "the GPU slowed itself down",
+}
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -120,10 +127,10 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
     failed = timed[timed["status"] != "ok"]
     for error, group in failed.groupby("error"):
         out.append(f"{len(group)} of {len(timed)} trials failed: {error}")
-    few = summary_table[summary_table["n"].between(1, 4)]
+    few = summary_table[summary_table["n"].between(1, ENOUGH - 1)]
     if len(few):
         out.append(
-            f"{len(few)} of {len(summary_table)} settings have under 5 repeats: their intervals are only a hint; raise --repeats."
+            f"{len(few)} of {len(summary_table)} settings have under {ENOUGH} repeats: their intervals are only a hint; raise --repeats."
         )
     for metric in ("ttfc_s", "rtf"):
         half = (summary_table[f"{metric}_hi"] - summary_table[f"{metric}_lo"]) / 2 / summary_table[metric]
@@ -137,5 +144,6 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
     causes = timed["flags"].str.split().explode().dropna()
     causes = causes[causes != ""]
     for cause, count in causes.value_counts().items():
-        out.append(f"{count} of {len(timed)} trials are flagged {cause}.")
+        meaning = CAUSES.get(cause.partition(":")[0])
+        out.append(f"{count} of {len(timed)} trials are flagged {cause}" + (f": {meaning}." if meaning else "."))
     return out

@@ -139,7 +139,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
         meta = json.loads((folder / RUN).read_text(encoding="utf-8"))
         schema = meta["schema"]
     except FileNotFoundError:
-        raise ValueError(f"{str(folder)!r} is not a run: it has no {RUN}; give a folder made by `sweep`.") from None
+        raise ValueError(
+            f"{str(folder)!r} is not a run: it has no {RUN}; give a folder made by `sweep` or `compare`."
+        ) from None
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{folder / RUN} can't be read ({error!r}).") from error
     if schema > SCHEMA:

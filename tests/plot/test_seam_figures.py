@@ -197,7 +197,7 @@ def test_what_is_left_out_is_named():
             for v, x in (("stock", 0.5), ("whole", np.nan))
         ]
     )
-    assert "none at all for whole (chunk)" in words(plot.audible(axes(), rows))
+    assert "none at all for whole (chunk)" in " ".join(words(plot.audible(axes(), rows)).split())
 
 
 def test_audible_draws_each_share(heard):

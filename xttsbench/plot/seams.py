@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 EXACT_DB = 100.0
 MOST_SERIES = 7
+MOST_LETTERS = 70  # in a line under an axis
 
 
 def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> Axes:
@@ -63,7 +65,8 @@ def excess(ax: Axes, places: pd.DataFrame, metric: str, *, corner: str = "") -> 
     if rows["low"].isna().any():
         ax.set_xlabel(f"{ax.get_xlabel()}\nno interval below six seams")
     if without:
-        ax.set_xlabel(f"{ax.get_xlabel()}\nundefined, or without a control: {without}")
+        words = textwrap.fill(f"undefined, or without a control: {without}", MOST_LETTERS)
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{words}")
     put_corner(ax, corner)
     return ax
 
@@ -117,7 +120,7 @@ def audible(ax: Axes, rows: pd.DataFrame, *, corner: str = "") -> Axes:
     if len(undefined) or there[shares].isna().to_numpy().any():
         without = ", ".join(f"{r.variant} ({r.kind})" for r in undefined.itertuples())
         words = "no mark: undefined there, or too few controls" + (f"; none at all for {without}" if without else "")
-        ax.set_xlabel(f"{ax.get_xlabel()}\n{words}")
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{textwrap.fill(words, MOST_LETTERS)}")
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), title="seams", alignment="left")
     put_corner(ax, corner)
     return ax

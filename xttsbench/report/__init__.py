@@ -21,6 +21,7 @@ def write_report(folder: Path, *, html: Path | None = None, md: Path | None = No
     ValueError
         If the folder is no run or of a newer schema, or a file can't be written where it is asked for.
     """
+    store.read_meta(folder)
     html = html or folder / "report.html"
     for path, form in ((html, "html"), (md, "md")):
         if path is not None:

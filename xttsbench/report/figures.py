@@ -53,8 +53,8 @@ def _life(run: Reading, done: pd.DataFrame) -> Iterator[Picture]:
     settings = settings_in_words(record)
     yield picture(
         figure,
-        caption=f"The life of one request: {settings}, text {record.trial.text.name!r}, seed {record.trial.seed}; the setting "
-        "with the least safe start on the longest text.",
+        caption=f"The life of one request: {settings}, text {record.trial.text.name!r}, seed {record.trial.seed}; of "
+        "the settings that stream, the one with the earliest safe start on the longest text.",
         alt=f"Audio that has arrived over time, against playback: {row['chunks']:.0f} chunks, the first after {_ms(row['ttfc_s'])}; "
         f"{row['audio_s']:.2f} s of audio, rtf {row['rtf']:.3f}, {row['stalls']:.0f} stalls, prebuffer {_ms(row['prebuffer_s'])}, "
         f"safe start {_ms(row['safe_start_s'])}.",
