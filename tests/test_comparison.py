@@ -40,7 +40,7 @@ def compared(tmp_path_factory, homes):
         "--out",
         str(folder),
     ]
-    assert main([*argv, "--engines", "stock", "naive", "seamless", "--join", "none"]) == 0
+    assert main([*argv, "--engines", "stock", "naive", "seamless"]) == 0
     return folder
 
 
@@ -52,6 +52,8 @@ def test_a_comparison_is_a_run_with_a_table_a_figure_and_clips(compared):
         ("seamless", "chunk"),
         ("seamless", "sentence"),
         ("naive/none", "sentence"),
+        ("naive/pause", "sentence"),
+        ("naive/trimmed", "sentence"),
     }
     for metric in METRICS:
         assert {f"{metric}_excess", f"{metric}_excess_lo", f"{metric}_audible_share", f"{metric}_p"} <= set(
@@ -70,6 +72,17 @@ def test_stock_is_not_exact_and_seamless_is(compared):
     assert rows.loc["stock", "snr_db"] < 40
     assert rows.loc["seamless", "snr_db"] > 100
     assert math.isnan(rows.loc["naive/none", "snr_db"]), "streamed and one-shot audio are not comparable by sample"
+
+
+def test_joins_of_naive_are_of_one_synthesis_and_have_times_of_their_own(compared):
+    rows = pd.read_csv(compared / "compare.csv").drop_duplicates("variant").set_index("variant")
+    none, pause = rows.loc["naive/none"], rows.loc["naive/pause"]
+    sentences = 3
+    assert pause["audio_s"] == pytest.approx(none["audio_s"] + sentences * PAUSE_SAMPLES / RATE)
+    assert pause["ttfc_s"] > 0 and pause["rtf"] > 0
+    heard = comparison.hear(compared, store.read(compared))
+    (said,) = [n for n in notes(heard) if "joined anew" in n]
+    assert said.startswith("naive/pause and naive/trimmed: sentences synthesised once")
 
 
 @pytest.mark.parametrize(

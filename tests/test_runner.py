@@ -10,6 +10,7 @@ import torch
 from samples import NANO, SHORT, TWO
 
 from xttsbench import runner, stats, store, table
+from xttsbench.engines import naive
 from xttsbench.grid import Sweep
 from xttsbench.settings import Settings
 from xttsbench.spec import Trial, VoiceSpec
@@ -197,6 +198,92 @@ def test_a_failed_capture_is_a_failed_row_in_every_cell(lent, tmp_path, monkeypa
     assert trials["status"].tolist() == ["failed"] * 6 and trials["error"].str.contains("OutOfMemoryError").all()
     assert trials["chunks"].isna().all()
     assert any("6 of 6 trials failed" in d for d in stats.doubts(trials, stats.summary(trials)))
+
+
+AGAIN = replace(
+    SMALL, engines=("stock", "naive", "seamless"), texts=(TWO,), grid={"join": ("none", "pause")}, repeats=1, reuse=True
+)
+
+
+def by_way(folder):
+    """Return the requests of a finished run by engine and phase, with their audio."""
+    return {
+        (r.trial.engine, r.trial.phase): (r, store.read_audio(folder, r))
+        for r in store.read(folder)
+        if r.trial.phase in ("timed", "replay")
+    }
+
+
+def test_what_a_request_generated_is_decoded_whole_and_joined_anew(lent, tmp_path):
+    finished(tmp_path / "run", replace(AGAIN, stages=False))
+    got = by_way(tmp_path / "run")
+    assert len(got) == 6 and all(r.status == "ok" for r, _ in got.values())
+    for engine in ("stock", "seamless"):
+        (streamed, _), (whole, audio) = got[engine, "timed"], got[engine, "replay"]
+        assert whole.chunks[-1].tokens == streamed.chunks[-1].tokens and np.isnan(whole.end_s)
+        assert len(audio) == len(got["seamless", "timed"][1])
+    assert np.abs(got["stock", "replay"][1] - got["seamless", "timed"][1]).max() < 1e-3
+    plain, (paused, audio) = got["naive", "timed"], got["naive", "replay"]
+    fresh = runner.execute(lent, replace(paused.trial, phase="timed"))
+    assert [c.samples for c in paused.chunks] == [c.samples for c in fresh[0].chunks]
+    assert np.abs(audio - np.clip(fresh[1], -1, 1)).max() < 1e-4
+    assert paused.state == plain[0].state and paused.flags == plain[0].flags
+
+
+def test_a_sentence_joined_anew_comes_when_it_was_synthesised(nano, trial, monkeypatch):
+    """The clock is put forward by what synthesis took, and joining is timed as it is done now."""
+    now = [0.0]
+    monkeypatch.setattr(nano, "keep", True)
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    synthesise, trim = nano.loaded.xtts.inference, naive.trim
+
+    def slow(*args, **kwargs):
+        now[0] += 10
+        return synthesise(*args, **kwargs)
+
+    def slow_trim(*args, **kwargs):
+        now[0] += 0.25
+        return trim(*args, **kwargs)
+
+    monkeypatch.setattr(nano.loaded.xtts, "inference", slow)
+    monkeypatch.setattr(naive, "trim", slow_trim)
+    first = replace(trial, engine="naive", text=TWO)
+    runner.execute(nano, first)
+    again = replace(first, phase="replay", settings=Settings(join="trimmed"))
+    for _ in range(2):
+        record, _ = runner.execute(nano, again)
+        assert [round(c.arrival_s, 6) for c in record.chunks] == [10.25, 20.5] and record.end_s == pytest.approx(20.5)
+    record, _ = runner.execute(nano, replace(again, seed=99))
+    assert [round(c.arrival_s, 6) for c in record.chunks] == [10.25, 20.5], "said anew, and counted once"
+    assert now[0] == pytest.approx(20 + 0.5 + 0.5 + 20.5 + 0.5)
+
+
+@pytest.mark.parametrize("engine", ["stock", "naive", "seamless"])
+def test_a_replay_is_the_same_whether_its_request_was_made_just_now_or_not(lent, tmp_path, engine):
+    plan = replace(AGAIN, engines=(engine,), stages=False)
+    finished(tmp_path / "unbroken", plan)
+    with Run.create(tmp_path / "broken", {}) as run:
+        steps = runner.run(plan, run)
+        while next(steps).record.trial.phase != "timed":
+            pass
+        steps.close()
+    with Run.resume(tmp_path / "broken") as run:
+        list(runner.run(plan, run))
+    one, two = by_way(tmp_path / "unbroken"), by_way(tmp_path / "broken")
+    assert one.keys() == two.keys() and len(one) == 2
+    for way, (record, audio) in one.items():
+        assert [c.samples for c in record.chunks] == [c.samples for c in two[way][0].chunks]
+        assert np.abs(audio - two[way][1]).max() < 1e-4
+
+
+def test_nothing_is_kept_unless_it_is_used_again(lent, trial, tmp_path):
+    finished(tmp_path / "run", replace(SMALL, texts=(SHORT,), repeats=1))
+    assert not lent.keep and not lent._kept.latents and not lent._kept.said
+
+
+def test_a_whole_call_cannot_be_replayed(nano, trial):
+    record, _ = runner.execute(nano, replace(trial, engine="whole", phase="replay"))
+    assert record.status == "failed" and "'whole' can't be replayed" in record.error
 
 
 def test_failure_in_words_of_a_missing_speaker(nano):

@@ -14,7 +14,7 @@ from samples import NANO, SHORT, TWO
 from xttsbench.grid import Sweep
 from xttsbench.planning import from_preset
 from xttsbench.presets import PRESETS
-from xttsbench.settings import ONE_CHUNK, SETTINGS, Settings, check_setting, samples_of, settings_of
+from xttsbench.settings import ENGINES, JOINS, ONE_CHUNK, SETTINGS, Settings, check_setting, samples_of, settings_of
 from xttsbench.spec import Text, Trial, VoiceSpec
 
 GRID = {"stream_chunk_size": (10, 20), "overlap_wav_len": (256, 1024)}
@@ -131,6 +131,49 @@ def test_a_replay_is_a_repeat_of_its_cell(trial):
 def test_only_stock_is_replayed(engines):
     with pytest.raises(ValueError, match=f"asked of {engines[-1]}, but only 'stock' can be replayed"):
         replayed(engines=engines)
+
+
+def reused(**changes) -> Sweep:
+    grid = {"stream_chunk_size": (10, 20), "join": JOINS}
+    return sweep(**{"engines": ENGINES, "grid": grid, "stages": False, "reuse": True, **changes})
+
+
+def shape(t: Trial) -> str:
+    return f"{t.engine} {t.settings.join if t.engine == 'naive' else t.settings.stream_chunk_size}"
+
+
+def test_what_a_request_generated_is_used_again_at_once():
+    trials = reused().trials()
+    assert len({t.id for t in trials}) == len(trials)
+    firsts = {}
+    for before, t in itertools.pairwise(trials):
+        if t.phase == "replay":
+            assert before.phase in ("timed", "replay") and before.utterance == t.utterance
+        elif t.phase == "timed":
+            firsts.setdefault((t.text, t.seed), []).append(shape(t))
+    both = ["naive none", "seamless 10", "seamless 20", "stock 10", "stock 20", "whole 20"]
+    assert all(sorted(made) == both for made in firsts.values()), "naive speaks once for all joins"
+    again = [shape(t) for t in trials if t.phase == "replay"]
+    assert set(again) == {"naive pause", "naive trimmed", f"stock {ONE_CHUNK}", f"seamless {ONE_CHUNK}"}
+    assert len(again) == 4 * len(firsts)
+
+
+def test_a_whole_decode_of_seamless_is_whole_though_its_first_chunk_was_small():
+    trials = reused(engines=("seamless",), grid={"first_chunk_size": (5,), "chunk_growth": (1.5,)}).trials()
+    wholes = [t.settings for t in trials if t.phase == "replay"]
+    assert wholes and {(s.stream_chunk_size, s.first_chunk_size, s.chunk_growth) for s in wholes} == {(ONE_CHUNK, 0, 1)}
+
+
+def test_reuse_counts_and_survives_json():
+    plan = reused()
+    assert plan.count() == len(plan.trials())
+    assert Sweep.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_naive_is_warmed_up_with_the_join_that_does_most():
+    for plan in (reused(), reused(reuse=False)):
+        joins = {t.settings.join for t in plan.trials() if t.phase == "warmup" and t.engine == "naive"}
+        assert joins == {"trimmed"}
 
 
 def test_a_replay_survives_json_and_runs_from_before_load():

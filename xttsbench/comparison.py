@@ -19,10 +19,9 @@ from xttsbench.metrics.exactness import Exactness, exactness
 from xttsbench.metrics.excess import LEAST_SEAMS
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
-from xttsbench.settings import ONE_CHUNK, REPLAYED
+from xttsbench.settings import ONE_CHUNK, REPLAYED, STREAMING
 from xttsbench.stats import holm, median_interval
 
-JOINING = (*REPLAYED, "first_chunk_size", "chunk_growth")
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
 WORDS = {
     "click": ("clicks", ""),
@@ -47,9 +46,9 @@ class Heard:
 
 
 def variant(record: Record) -> str:
-    """Return what tells one contender from another: the engine, for naive its join, in a replay chunk size and overlap."""
+    """Return what tells one contender from another: the engine, for naive its join, in a replay of stock chunk size and overlap."""
     t = record.trial
-    if t.phase == "replay":
+    if t.phase == "replay" and t.engine == "stock":
         return f"{t.settings.stream_chunk_size}/{t.settings.overlap_wav_len}"
     return f"naive/{t.settings.join}" if t.engine == "naive" else t.engine
 
@@ -69,14 +68,14 @@ def variants(records: list[Record]) -> list[str]:
 
 def _others(record: Record) -> dict[str, Any]:
     t = record.trial
-    named = (*REPLAYED, "language") if t.phase == "replay" else ("join", "language")
+    named = (*REPLAYED, "language") if t.phase == "replay" and t.engine == "stock" else ("join", "language")
     return {**{n: v for n, v in vars(t.settings).items() if n not in named}, **vars(t.config)}
 
 
 def is_reference(record: Record) -> bool:
     """Return whether a streaming record came in one chunk a sentence: the whole decode that others are held against."""
     t = record.trial
-    return t.engine in ("stock", "seamless") and t.settings.stream_chunk_size == ONE_CHUNK
+    return t.engine in STREAMING and t.settings.stream_chunk_size == ONE_CHUNK
 
 
 def hear(folder: Path, records: Iterable[Record], *, seed: int = 0) -> list[Heard]:
@@ -168,6 +167,13 @@ def notes(heard: list[Heard]) -> list[str]:
     out = []
     for text in {h.record.trial.text.name: h for h in heard if h.record.trial.engine == "naive" and not len(h.seams)}:
         out.append(f"text {text!r} is a single sentence: naive chunking has no seam in it")
+    rejoined = sorted(
+        {variant(h.record) for h in heard if h.record.trial.phase == "replay" and h.record.trial.engine == "naive"}
+    )
+    if rejoined:
+        out.append(
+            f"{' and '.join(rejoined)}: sentences synthesised once, for the first join, and joined anew; times are of that synthesis and this join"
+        )
     short = [h for h in heard if len(h.audio) < h.record.sample_rate // 2]
     if short:
         out.append(f"{len(short)} utterances are shorter than 0.5 s: too short for the windows of most seam metrics")
@@ -208,20 +214,20 @@ def scored_seams(heard: list[Heard]) -> list[tuple[float, Heard, int, str]]:
     return list(worst.values())
 
 
-def wholes(heard: list[Heard]) -> dict[tuple[Any, ...], Heard]:
-    """Return the one-chunk decodes among `heard`, by what they share with those that are held against them."""
-    return {_pair(h.record): h for h in heard if is_reference(h.record)}
+def wholes(heard: list[Heard]) -> dict[str, Heard]:
+    """Return the one-chunk decodes among `heard`, by the utterance that they share with those held against them."""
+    return {h.record.trial.utterance: h for h in heard if is_reference(h.record)}
 
 
-def whole_of(record: Record, references: dict[tuple[Any, ...], Heard]) -> Heard | None:
+def whole_of(record: Record, references: dict[str, Heard]) -> Heard | None:
     """Return the whole decode of the same tokens that a record is held against; None if `references` of `wholes` has none."""
-    whole = references.get(_pair(record))
+    whole = references.get(record.trial.utterance)
     if whole is None or not record.chunks or record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
         return None
     return whole
 
 
-def against_whole(h: Heard, references: dict[tuple[Any, ...], Heard]) -> Exactness | None:
+def against_whole(h: Heard, references: dict[str, Heard]) -> Exactness | None:
     """Return how exact a record is against its whole decode; None without a seam, or without a whole of the same tokens."""
     whole = whole_of(h.record, references)
     if whole is None or not len(h.seams):
@@ -235,13 +241,7 @@ def against_whole(h: Heard, references: dict[tuple[Any, ...], Heard]) -> Exactne
     )
 
 
-def _pair(record: Record) -> tuple[Any, ...]:
-    t = record.trial
-    kept = {name: value for name, value in vars(t.settings).items() if name not in JOINING}
-    return t.engine, t.config, t.text, t.voice, t.seed, tuple(kept.items())
-
-
-def _exact(mine: list[Heard], references: dict[tuple[Any, ...], Heard]) -> dict[str, float]:
+def _exact(mine: list[Heard], references: dict[str, Heard]) -> dict[str, float]:
     """Hold each record against the one-chunk decode of the same tokens; NaN where there is none of equal tokens."""
     overall, worst = [], []
     for h in mine:

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from xttsbench.settings import ENGINES, ONE_CHUNK, REPLAYED, Settings, check_setting, range_text, unknown
+from xttsbench.settings import (
+    ENGINES,
+    JOINS,
+    ONE_CHUNK,
+    REPLAYED,
+    STREAMING,
+    Settings,
+    check_setting,
+    range_text,
+    unknown,
+)
 from xttsbench.spec import EngineConfig, Text, Trial, VoiceSpec
 
 
@@ -18,7 +28,9 @@ class Sweep:
 
     With `one_at_a_time` the grid is not crossed: each setting goes through its values while the others stay at
     their first. Repeat r of every cell runs under seed `seed + r`, so cells are paired by repeat. With `replay` the
-    tokens of an utterance are generated once for all chunk sizes and overlaps, and no time is measured.
+    tokens of an utterance are generated once for all chunk sizes and overlaps, and no time is measured. With `reuse`
+    what a timed request generated is used again: a streaming one is followed by its whole decode, in one chunk, and
+    naive chunking by its other joins.
     """
 
     configs: tuple[EngineConfig, ...]
@@ -31,6 +43,7 @@ class Sweep:
     stages: bool = True
     one_at_a_time: bool = False
     replay: bool = False
+    reuse: bool = False
     preset: str = ""
 
     def __post_init__(self) -> None:
@@ -86,20 +99,25 @@ class Sweep:
         timed repeats in whole blocks, each shuffled by seed, then a pass that times stages. Where there are several
         texts, no trial speaks the text of the one before. A replay has one trial a cell and repeat, in groups of one
         utterance, and in each group one trial more: the whole in one chunk, which the others are compared with.
+        With `reuse` each timed request is followed at once by the replays of it.
         """
         if self.replay:
             return [trial for config in self.configs for trial in self._replays(config)]
         out: list[Trial] = []
         for config in self.configs:
-            cells = self.cells(config)
+            cells, again = _reused(self.cells(config)) if self.reuse else (self.cells(config), {})
             out.append(replace(cells[0], phase="cold"))
-            blocks = [warmups(cells)]
+            blocks = [warmups([*cells, *itertools.chain.from_iterable(again.values())])]
             for r in range(self.repeats):
                 blocks.append([replace(t, seed=self.seed + r, repeat=r) for t in cells])
             if self.stages:
                 blocks.append([replace(t, phase="stages") for t in cells])
             for number, block in enumerate(blocks):
-                out += _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text)
+                for trial in _shuffled(block, seed=f"{self.seed}/{number}", after=out[-1].text):
+                    out.append(trial)
+                    if trial.phase == "timed":
+                        made = again.get(trial.cell, ())
+                        out += [replace(t, seed=trial.seed, repeat=trial.repeat) for t in made]
         return out
 
     def count(self) -> int:
@@ -121,8 +139,7 @@ class Sweep:
                 trial = replace(cell, seed=self.seed + r, repeat=r, phase="replay")
                 groups.setdefault(trial.utterance, []).append(trial)
         for group in groups.values():
-            settings = replace(group[0].settings, stream_chunk_size=ONE_CHUNK, overlap_wav_len=Settings.overlap_wav_len)
-            group.append(replace(group[0], settings=settings))
+            group.append(_whole(group[0]))
             # short chunks first: longer ones often end where they end, and then need no decoding of their own
             group.sort(key=lambda t: tuple(getattr(t.settings, name) for name in REPLAYED))
             yield from {t.id: t for t in group}.values()
@@ -152,11 +169,36 @@ class Sweep:
 
 
 def warmups(trials: Iterable[Trial]) -> list[Trial]:
-    """Return a warm-up for each shape (engine, chunk size, text) among `trials`."""
+    """Return a warm-up for each shape (engine, chunk size, text) among `trials`; of joins for the last, which does most."""
     shapes: dict[tuple[str, int, Text], Trial] = {}
-    for t in trials:
-        shapes.setdefault((t.engine, t.settings.stream_chunk_size, t.text), replace(t, phase="warmup"))
+    for t in sorted(trials, key=lambda t: -JOINS.index(t.settings.join)):
+        if t.phase != "replay" or t.engine == "naive":
+            shapes.setdefault((t.engine, t.settings.stream_chunk_size, t.text), replace(t, phase="warmup"))
     return list(shapes.values())
+
+
+def _whole(trial: Trial) -> Trial:
+    """Return the replay of a streaming trial in one chunk a sentence."""
+    settings = replace(trial.settings, stream_chunk_size=ONE_CHUNK, overlap_wav_len=Settings.overlap_wav_len)
+    if trial.engine == "seamless":
+        settings = replace(settings, first_chunk_size=0, chunk_growth=1.0)
+    return replace(trial, settings=settings, phase="replay")
+
+
+def _reused(cells: list[Trial]) -> tuple[list[Trial], dict[str, list[Trial]]]:
+    """Return the cells that must be run, and by cell the replays of what one of them generated."""
+    run: list[Trial] = []
+    again: dict[str, list[Trial]] = {}
+    leaders: dict[str, Trial] = {}
+    for trial in cells:
+        leader = leaders.setdefault(trial.utterance, trial)
+        if trial.engine == "naive" and leader is not trial:
+            again[leader.cell].append(replace(trial, phase="replay"))
+            continue
+        run.append(trial)
+        if leader is trial:
+            again[trial.cell] = [_whole(trial)] if trial.engine in STREAMING else []
+    return run, again
 
 
 def _shuffled(block: list[Trial], *, seed: str, after: Text) -> list[Trial]:

@@ -66,7 +66,7 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
 
 
 def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
-    """Turn the options of `compare` into a sweep: every engine once, naive with each join, and streaming engines in one chunk too."""
+    """Turn the options of `compare` into a sweep: every engine once, naive with each join, and whole decodes of what streamed."""
     engines = tuple(dict.fromkeys(args.engines or ENGINES))
     if len(engines) < 2:
         raise ValueError(f"compare was given {len(engines)} engine; it takes two or more of {', '.join(ENGINES)}.")
@@ -78,7 +78,7 @@ def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
             f"stream_chunk_size {ONE_CHUNK} is the whole decode that others are held against; give a smaller one."
         )
     grid = {
-        "stream_chunk_size": (chunk, ONE_CHUNK),
+        "stream_chunk_size": (chunk,),
         "join": (given.pop("join"),) if "join" in given else JOINS,
         "enable_text_splitting": (given.pop("enable_text_splitting", True),),
         **{name: (value,) for name, value in given.items()},
@@ -100,6 +100,7 @@ def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
         repeats=args.repeats,
         seed=args.seed,
         stages=False,
+        reuse=True,
         preset="compare",
     )
     return plan, said

@@ -25,9 +25,9 @@ class Chunk:
     Attributes
     ----------
     arrival_s
-        When its samples were in host memory, seconds since the request was made; NaN in a replay.
+        When its samples were in host memory, seconds since the request was made; NaN in a replay of latents.
     yielded_s
-        When the generator handed it over, perhaps before the GPU had finished it; NaN in a replay.
+        When the generator handed it over, perhaps before the GPU had finished it; NaN in a replay of latents.
     samples
         Its length in samples; 0 if the engine yielded an empty chunk.
     sentence
@@ -56,7 +56,7 @@ class Record:
     started_at
         UTC, ISO 8601.
     end_s
-        When the engine had nothing more to yield, seconds since the request; NaN in a replay.
+        When the engine had nothing more to yield, seconds since the request; NaN in a replay of latents.
     sample_rate
         Hz.
     audio

@@ -47,10 +47,13 @@ def open_session(config: EngineConfig, *, accept_cpml: bool = False) -> Session:
     return Session(config, accept_cpml=accept_cpml)
 
 
-def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | None = None) -> tuple[Record, Any]:
+def execute(
+    session: Session, trial: Trial, *, heard: Callable[[Any], None] | None = None, before: Record | None = None
+) -> tuple[Record, Any]:
     """Run one trial and return its record with its audio (n,) float32.
 
-    A failure becomes a record with status 'failed' and the reason; only an interrupt passes through.
+    A failure becomes a record with status 'failed' and the reason; only an interrupt passes through. `before` is the record
+    of the request that a replay goes back to, if it was made just now: what made it doubtful makes the replay doubtful.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     record = Record(trial=trial, started_at=started, sample_rate=SAMPLE_RATE, note=session.loaded.note)
@@ -59,7 +62,7 @@ def execute(session: Session, trial: Trial, *, heard: Callable[[Any], None] | No
         voice = session.voice(trial)
         record = replace(record, voice_s=voice.voice_s)
         if trial.phase == "replay":
-            record, audio = _replayed(session, record, heard)
+            record, audio = _replayed(session, record, heard, before)
         else:
             record, audio = _measured(session, record, heard)
         fault = _fault(audio)
@@ -102,10 +105,22 @@ def _measured(session: Session, record: Record, heard: Callable[[Any], None] | N
     return record, got.audio
 
 
-def _replayed(session: Session, record: Record, heard: Callable[[Any], None] | None) -> tuple[Record, Any]:
-    """Listen with a clock that tells nothing: what a replay costs is not what its settings cost."""
-    got = clock.listen(lambda: session.stream(record.trial), heard=heard, now=lambda: NAN)
-    return replace(record, chunks=got.chunks, end_s=got.end_s), got.audio
+def _replayed(
+    session: Session, record: Record, heard: Callable[[Any], None] | None, before: Record | None
+) -> tuple[Record, Any]:
+    """Listen with a clock that tells nothing: what a replay costs is not what its settings cost.
+
+    Another join of naive chunking is the exception: all but the synthesis is done again, and that lies a whole sentence
+    before it, so the clock is put forward by what it took.
+    """
+    rejoined = record.trial.engine == "naive"
+    got = clock.listen(
+        lambda: session.stream(record.trial), heard=heard, now=session.clock if rejoined else lambda: NAN
+    )
+    record = replace(record, chunks=got.chunks, end_s=got.end_s)
+    if rejoined and before is not None:
+        record = replace(record, state=before.state, flags=before.flags)
+    return record, got.audio
 
 
 def _fault(audio: Any) -> str:
@@ -150,15 +165,20 @@ def run(
         else:
             session = open_session(config, accept_cpml=accept_cpml)
         try:
-            if trials[0].phase in ("timed", "stages"):
+            if trials[0].phase not in ("cold", "warmup") and not sweep.replay:
                 # the cold and warm requests of this run were made by another process, and are on record
                 for trial in warmups(trials):
                     execute(session, trial)
-            begun = time.monotonic()
+            begun, before = time.monotonic(), None
+            session.keep = sweep.reuse
             for number, trial in enumerate(trials, 1):
                 if time.monotonic() - start > max_seconds:
                     return
-                record, audio = execute(session, trial)
+                if before is not None and (trial.phase != "replay" or before.trial.utterance != trial.utterance):
+                    before = None
+                record, audio = execute(session, trial, before=before)
+                if trial.phase == "timed":
+                    before = record
                 if keep_audio and len(audio) and record.status == "ok":
                     name = store.keep_audio(trial.id, audio, sample_rate=record.sample_rate)
                     record = replace(record, audio=name)

@@ -22,6 +22,7 @@ SAMPLES_PER_TOKEN = 24000 * TOKEN_S
 FRAME_SAMPLES = 256
 PAUSE_SAMPLES = 10_000
 REPLAYED = ("stream_chunk_size", "overlap_wav_len")
+JOINING = (*REPLAYED, "first_chunk_size", "chunk_growth", "join")  # what acts on tokens that are made already
 ONE_CHUNK = 600  # as a chunk size: the longest, so that an utterance is one chunk
 LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi")
 

@@ -14,9 +14,9 @@ from xttsbench.settings import (
     COMPILE_MODES,
     DEVICES,
     ENGINES,
+    JOINING,
     LANGUAGES,
     PRECISIONS,
-    REPLAYED,
     SETTINGS,
     Settings,
     settings_from,
@@ -168,9 +168,9 @@ class Trial:
 
     @cached_property
     def utterance(self) -> str:
-        """Hash of what decides the tokens: the id without the settings that a replay may vary, repeat and phase."""
+        """Hash of what decides the tokens: the id without the settings that only cut and join them, repeat and phase."""
         settings = self.to_json()["settings"]
-        kept = {name: value for name, value in settings.items() if name not in REPLAYED}
+        kept = {name: value for name, value in settings.items() if name not in JOINING}
         return self._hash(settings=kept, repeat=0, phase="replay")
 
     def _hash(self, **changed: Any) -> str:

@@ -77,7 +77,7 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
 def summary(trials: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return a row a setting: identity, every setting, n, failed, then each metric's median, `_lo` and `_hi`.
 
-    Only timed trials count; `n` is how many of them succeeded.
+    Only timed and replayed trials count; `n` is how many of them succeeded.
     """
     keys = [*IDENTITY, *(["machine"] if "machine" in trials else []), *SETTINGS]
     rows = []
@@ -138,12 +138,13 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
         if wide.any():
             worst = half.idxmax()
             out.append(
-                f"{metric.removesuffix('_s')} is uncertain by more than {WIDE:.0%} in {int(wide.sum())} of {len(half)} settings "
+                f"{metric.removesuffix('_s')} is uncertain by more than {WIDE:.0%} in {int(wide.sum())} of {int(half.notna().sum())} settings "
                 f"(worst {half[worst]:.0%}): the machine is noisy or repeats are few."
             )
-    causes = timed["flags"].str.split().explode().dropna()
+    heard = timed[timed["rtf"].notna()]
+    causes = heard["flags"].str.split().explode().dropna()
     causes = causes[causes != ""]
     for cause, count in causes.value_counts().items():
         meaning = CAUSES.get(cause.partition(":")[0])
-        out.append(f"{count} of {len(timed)} trials are flagged {cause}" + (f": {meaning}." if meaning else "."))
+        out.append(f"{count} of {len(heard)} trials are flagged {cause}" + (f": {meaning}." if meaning else "."))
     return out

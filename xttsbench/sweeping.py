@@ -33,7 +33,7 @@ def dry_run(plan: Sweep, *, there: frozenset[str] = frozenset()) -> int:
         print(f"{t.id}  {t.phase:7} {t.engine:9} {t.text.language}/{t.text.name:8} seed {t.seed}  {settings}")
     config = plan.configs[0]
     rtf = ASSUMED_RTF.get((config.model, config.device), ASSUMED_RTF["random", config.device])
-    generated = {t.utterance if t.phase == "replay" else t.id: t for t in trials}.values()
+    generated = {t.utterance if plan.replay else t.id: t for t in trials if plan.replay or t.phase != "replay"}.values()
     seconds = sum(len(t.text.text) for t in generated) / 14 * rtf
     print(
         f"{len(trials)} trials; roughly {duration(seconds)} and the loading of {len(plan.configs)} model(s) "

@@ -71,6 +71,29 @@ def test_equals_one_decode_of_stocks_latents(nano, whole, schedule):
         assert snr_db(got.audio[at - 256 : at + 256], true[at - 256 : at + 256]) > 90
 
 
+@pytest.mark.parametrize("schedule", [dict(stream_chunk_size=600), dict(stream_chunk_size=9, first_chunk_size=4)])
+@pytest.mark.parametrize("speed", [1.0, 1.3])
+def test_kept_latents_are_decoded_as_they_would_be_streamed(nano, schedule, speed):
+    trial = seamless(text=replace(TWO, text=f"{TWO.text} {TWO.text}"), enable_text_splitting=True, speed=speed)
+    voice, kept = nano.voice(trial), []
+    nano.seed(3)
+    for _ in nano.seamless().stream(trial.text.text, trial.settings, **latents_of(voice), latents=kept):
+        pass
+    settings = replace(trial.settings, **schedule)
+    fresh = heard(nano, replace(trial, settings=settings))
+    sentences = [torch.cat(made) for made in kept]
+    again = clock.listen(lambda: nano.seamless().decode(sentences, settings, speaker_embedding=voice.speaker_embedding))
+    assert len(kept) > 1 and len(again.chunks) >= len(kept)
+    assert [(c.samples, c.sentence, c.tokens) for c in again.chunks] == [
+        (c.samples, c.sentence, c.tokens) for c in fresh.chunks
+    ]
+    assert snr_db(again.audio, fresh.audio) > 100
+
+
+def latents_of(voice):
+    return {"gpt_cond_latent": voice.gpt_cond_latent, "speaker_embedding": voice.speaker_embedding}
+
+
 def test_stock_is_far_from_it_at_the_same_settings(nano, whole):
     stock = replace(seamless(stream_chunk_size=5), engine="stock")
     assert snr_db(heard(nano, stock).audio, whole[0]) < 40

@@ -202,6 +202,12 @@ def test_a_replay_has_no_life_to_draw(tmp_path, results):
     assert "A replay has no times" in said(explorer.life) and "<audio" in explorer.audio.value
 
 
+def test_what_was_timed_and_what_was_made_of_it_again_are_shown_together(compared_once):
+    explorer = RunExplorer(run=compared_once)
+    assert set(explorer.trials["phase"]) > {"timed", "replay"} == set(explorer.chosen["phase"])
+    assert explorer.filters["phase"].value == "timed and replay" and explorer.figure.value.startswith("<img")
+
+
 def test_a_run_just_begun_holds_no_trial_yet(tmp_path, results):
     copied(results, tmp_path, "begun", lambda r: r)
     (tmp_path / "begun" / "trials.jsonl").unlink()

@@ -5,8 +5,9 @@ This is what `TTS.api.TTS.tts(split_sentences=True)` does, with 10,000 zero samp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pysbd
@@ -20,6 +21,14 @@ from xttsbench.models.voice import Voice
 from xttsbench.settings import PAUSE_SAMPLES, Settings, call_arguments
 
 TRIM_DB = 40
+
+
+class Said(NamedTuple):
+    """One sentence as `Xtts.inference` gave it: samples (n,) float32, the seconds it took, tokens since the request began."""
+
+    wav: np.ndarray[Any, np.dtype[np.float32]]
+    seconds: float
+    tokens: int
 
 
 def sentences(text: str, language: str) -> list[str]:
@@ -37,10 +46,27 @@ def stream(xtts: Any, text: str, settings: Settings, voice: Voice, *, taps: Taps
     arguments = call_arguments("naive", settings)
     join = arguments.pop("join")
     for index, sentence in enumerate(sentences(text, settings.language)):
+        begun = time.perf_counter()
         out = xtts.inference(sentence, settings.language, voice.gpt_cond_latent, voice.speaker_embedding, **arguments)
-        wav = out["wav"]
-        if join == "trimmed":
-            wav = trim(wav, top_db=TRIM_DB)[0]
-        elif join == "pause":
-            wav = np.concatenate([wav, np.zeros(PAUSE_SAMPLES, dtype=wav.dtype)])
-        yield Piece(torch.from_numpy(wav), index, taps.tokens)
+        if taps.capture:
+            taps.said.append(Said(out["wav"], time.perf_counter() - begun, taps.tokens))
+        yield _joined(out["wav"], index, taps.tokens, join)
+
+
+def rejoin(said: Sequence[Said], settings: Settings, *, forward: Callable[[float], None]) -> Iterator[Piece]:
+    """Yield what `stream` yields of sentences said before, under another join.
+
+    Nothing is synthesised: `forward` is told the seconds that each sentence took, and a clock that is put forward by them
+    shows what it would have shown. Joining is done, and takes its time.
+    """
+    for index, one in enumerate(said):
+        forward(one.seconds)
+        yield _joined(one.wav, index, one.tokens, settings.join)
+
+
+def _joined(wav: Any, index: int, tokens: int, join: str) -> Piece:
+    if join == "trimmed":
+        wav = trim(wav, top_db=TRIM_DB)[0]
+    elif join == "pause":
+        wav = np.concatenate([wav, np.zeros(PAUSE_SAMPLES, dtype=wav.dtype)])
+    return Piece(torch.from_numpy(wav), index, tokens)

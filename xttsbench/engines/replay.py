@@ -177,7 +177,7 @@ class Replayer:
             self._sentences, self._utterance = [], trial.utterance
             torch.manual_seed(trial.seed)
             try:
-                self._sentences = self._captured(trial, voice)
+                self.hold(trial, voice, capture(self.xtts, trial.text.text, trial.settings, voice))
             except Exception as error:
                 # without its frames, which hold tensors
                 self._sentences = error.with_traceback(None)
@@ -185,7 +185,8 @@ class Replayer:
             raise self._sentences.with_traceback(None)
         yield from replay(self.xtts, self._sentences, trial.settings)
 
-    def _captured(self, trial: Trial, voice: Voice) -> list[Prefixes]:
-        got = capture(self.xtts, trial.text.text, trial.settings, voice)
+    def hold(self, trial: Trial, voice: Voice, captured: Sequence[Captured]) -> None:
+        """Replay from now on what was captured, a `Captured` a sentence, of the trial's utterance."""
         speed = trial.settings.speed
-        return [Prefixes(self._vocoder, one, voice.speaker_embedding, speed=speed) for one in got]
+        self._utterance = trial.utterance
+        self._sentences = [Prefixes(self._vocoder, one, voice.speaker_embedding, speed=speed) for one in captured]

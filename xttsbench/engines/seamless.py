@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
@@ -94,6 +95,7 @@ class Seamless:
         speaker_embedding: torch.Tensor,
         stage: Callable[[str], None] | None = None,
         codes: list[list[torch.Tensor]] | None = None,
+        latents: list[list[torch.Tensor]] | None = None,
     ) -> Iterator[Piece]:
         """Yield the speech of `text` in pieces, as soon as each is certain.
 
@@ -111,6 +113,8 @@ class Seamless:
             at any moment; without it, a CPU with two threads or more makes tokens and decodes them at the same time.
         codes
             The tokens of each sentence are appended, once it has ended.
+        latents
+            A list a sentence is appended, to which its latents (n, width) go as they are decoded.
 
         Yields
         ------
@@ -133,6 +137,10 @@ class Seamless:
             while (item := next(spoken, None)) is not None:
                 if item.sentence != sentence or window is None:
                     sentence, window = item.sentence, Window(self._vocoder, speaker_embedding, speed=settings.speed)
+                    if latents is not None:
+                        latents.append([])
+                if latents is not None:  # the next generation may overwrite them
+                    latents[-1].append(item.latents.clone())
                 to("vocoder")
                 with numerics(self.xtts.device, tf32=self.precision == "tf32"):
                     audio = window.push(item.latents, final=item.final)
@@ -148,6 +156,24 @@ class Seamless:
                     spoken = iter(ahead)
         finally:
             (ahead or work).close()
+
+    @torch.inference_mode()
+    def decode(
+        self, sentences: Sequence[torch.Tensor], settings: Settings, *, speaker_embedding: torch.Tensor
+    ) -> Iterator[Piece]:
+        """Yield the pieces that `stream` makes of latents (n, width), one tensor a sentence, at the chunk sizes of `settings`."""
+        made = 0
+        for number, latents in enumerate(sentences):
+            window, start = Window(self._vocoder, speaker_embedding, speed=settings.speed), 0
+            for end in itertools.accumulate(chunk_sizes(settings)):
+                with numerics(self.xtts.device, tf32=self.precision == "tf32"):
+                    audio = window.push(latents[start:end], final=end >= len(latents))
+                if audio.numel():
+                    yield Piece(audio, number, made + min(end, len(latents)))
+                if end >= len(latents):
+                    break
+                start = end
+            made += len(latents)
 
     def _overlaps(self) -> bool:
         return self.xtts.device.type == "cpu" and torch.get_num_threads() > 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple
 
 import torch
 
+from xttsbench.clock import Forward
 from xttsbench.engines import Piece, naive, stock, whole
-from xttsbench.engines.replay import Replayer
+from xttsbench.engines.replay import Captured, Replayer
 from xttsbench.engines.seamless import Seamless
 from xttsbench.engines.taps import StageClock, Taps
 from xttsbench.models import voice as voices
@@ -31,6 +33,14 @@ def resolve_device(device: str) -> str:
     return device
 
 
+class Kept(NamedTuple):
+    """What a request generated of its utterance: latents a sentence, or what naive chunking said before joining."""
+
+    utterance: str = ""
+    latents: Sequence[list[torch.Tensor]] = ()
+    said: Sequence[naive.Said] = ()
+
+
 class Session:
     """One loaded model. Not safe for two requests at once.
 
@@ -41,6 +51,13 @@ class Session:
         'tf32' allows it everywhere, 'fp16' and 'bf16' run the call under autocast.
     accept_cpml
         Agreement to the licence of XTTSv2's weights.
+
+    Attributes
+    ----------
+    keep
+        Whether each request leaves behind what it generated, for the replays that follow it.
+    clock
+        What a replay that has times is timed with: it is put forward by what the generation took.
     """
 
     def __init__(self, config: EngineConfig, *, accept_cpml: bool = False) -> None:
@@ -53,6 +70,9 @@ class Session:
         self._seamless: Seamless | None = None
         self._replayer: Replayer | None = None
         self._codes: list[list[torch.Tensor]] = []
+        self.keep = False
+        self.clock = Forward()
+        self._kept = Kept()
 
     @property
     def device(self) -> torch.device:
@@ -75,9 +95,11 @@ class Session:
         held = self.voice(trial)
         self._codes = []
         if trial.phase == "replay":
-            yield from self._stepwise(self.replayer().stream(trial, held))
+            yield from self._again(trial, held)
             return
-        with taps or Taps(self.loaded.xtts) as active:
+        latents: list[list[torch.Tensor]] = []
+        self._kept = Kept()
+        with taps or Taps(self.loaded.xtts, capture=self.keep) as active:
             self._codes = active.codes
             if trial.engine == "seamless":
                 yield from self.seamless().stream(
@@ -87,10 +109,42 @@ class Session:
                     speaker_embedding=held.speaker_embedding,
                     stage=active.to if active.clock else None,
                     codes=active.codes,
+                    latents=latents if active.capture else None,
                 )
-                return
-            pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
-            yield from self._stepwise(pieces)
+            else:
+                pieces = STREAMS[trial.engine](self.loaded.xtts, trial.text.text, trial.settings, held, taps=active)
+                yield from self._stepwise(pieces)
+        if active.capture:
+            self._kept = Kept(trial.utterance, latents or [made for _, made in active.captured], active.said)
+
+    def _again(self, trial: Trial, held: Voice) -> Iterator[Piece]:
+        """Replay a trial from what the last request left, or from a generation of its own."""
+        if trial.engine == "whole":
+            raise ValueError("engine 'whole' can't be replayed: it has nothing to cut or to join.")
+        kept = self._kept
+        if trial.engine == "stock":
+            if kept.utterance == trial.utterance:
+                self.replayer().hold(trial, held, [Captured(torch.cat(made)) for made in kept.latents])
+                self._kept = Kept()
+            yield from self._stepwise(self.replayer().stream(trial, held))
+            return
+        if kept.utterance != trial.utterance:
+            self.seed(trial.seed)
+            begun = time.perf_counter()
+            before, self.keep = self.keep, True
+            try:
+                for _ in self.stream(replace(trial, phase="timed")):
+                    pass
+            finally:
+                self.keep = before
+            self.clock.put(begun - time.perf_counter())
+            kept, self._codes = self._kept, []
+        if trial.engine == "naive":
+            yield from naive.rejoin(kept.said, trial.settings, forward=self.clock.put)
+            return
+        yield from self.seamless().decode(
+            [torch.cat(made) for made in kept.latents], trial.settings, speaker_embedding=held.speaker_embedding
+        )
 
     def codes(self) -> tuple[tuple[int, ...], ...]:
         """Return the token ids of the last request, a tuple a sentence; empty for a replay. Call it when the clock has stopped."""
@@ -168,6 +222,7 @@ class Session:
     def close(self) -> None:
         """Let go of the model and what it held on the device."""
         self._voices.clear()
+        self._kept = Kept()
         self._seamless = self._replayer = None
         del self.loaded
         self.recover()

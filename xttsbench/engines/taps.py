@@ -67,6 +67,8 @@ class Taps(AbstractContextManager["Taps"]):
         Token ids as they were generated, a list of tensors a sentence; kept by reference, so nothing waits for a GPU.
     captured
         With `capture`, one (codes, latents) list a sentence: token ids and latents (width,) as the stream made them.
+    said
+        With `capture`, what naive chunking said before it was joined, an `engines.naive.Said` a sentence.
     """
 
     def __init__(self, xtts: Any, *, clock: StageClock | None = None, capture: bool = False) -> None:
@@ -78,6 +80,7 @@ class Taps(AbstractContextManager["Taps"]):
         self.sentence_tokens: list[int] = []
         self.codes: list[list[torch.Tensor]] = []
         self.captured: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
+        self.said: list[Any] = []
         self._undo: list[tuple[Any, str]] = []
 
     def __enter__(self) -> Taps:

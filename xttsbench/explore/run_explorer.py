@@ -17,7 +17,7 @@ from xttsbench.plot.over import as_words, ordered
 from xttsbench.record import Record
 from xttsbench.table import METRICS
 
-ALL, NO = "all", "-"
+ALL, BOTH, NO = "all", "timed and replay", "-"
 
 
 class RunExplorer:
@@ -145,7 +145,11 @@ class RunExplorer:
         self.filters = {}
         for name in ("phase", *vary):
             values = ordered(self.trials[name])
-            usual = next((p for p in ("timed", "replay") if p in values), ALL) if name == "phase" else ALL
+            usual = ALL
+            if name == "phase":
+                measured = [p for p in pages.MEASURED if p in values]
+                values = [BOTH, *values] if len(measured) > 1 else values
+                usual = next(iter([BOTH] if BOTH in values else measured), ALL)
             self.filters[name] = _choice(name, f"only-{name.replace('_', '-')}", self._show)
             _options(self.filters[name], [(v, v) for v in (ALL, *values)], usual)
         for old in self.filter_row.children:
@@ -160,7 +164,7 @@ class RunExplorer:
         kept = self.trials
         for name, choice in self.filters.items():
             if choice.value != ALL:
-                kept = kept[as_words(kept[name]) == choice.value]
+                kept = kept[as_words(kept[name]).isin(pages.MEASURED if choice.value == BOTH else [choice.value])]
         self.chosen = kept
         ok = kept[kept["status"] == "ok"]
         self.figure.value = self._figure(ok)
