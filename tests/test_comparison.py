@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from samples import NANO, SHORT, TWO
 
-from xttsbench import comparison, store
+from xttsbench import comparison, readable, store
 from xttsbench.cli import main
 from xttsbench.comparison import Heard, is_reference, notes, variant, verdict, worst_seams
 from xttsbench.metrics.seams import METRICS, measure_seams
@@ -55,13 +55,16 @@ def test_a_comparison_is_a_run_with_a_table_a_figure_and_clips(compared):
         ("naive/pause", "sentence"),
         ("naive/trimmed", "sentence"),
     }
+    assert set(rows["order"]) == {"all", "first", "later"}
     for metric in METRICS:
         assert {f"{metric}_excess", f"{metric}_excess_lo", f"{metric}_audible_share", f"{metric}_p"} <= set(
             rows.columns
         )
-    assert (rows["ttfc_s"] > 0).all() and (rows["safe_start_s"] >= rows["ttfc_s"]).all()
-    image = (compared / "compare.png").read_bytes()
-    assert image[:4] == b"\x89PNG" and len(image) > 20_000
+    once = rows[rows["order"] == "all"]
+    assert (once["ttfc_s"] > 0).all() and (once["safe_start_s"] >= once["ttfc_s"]).all()
+    for name in ("compare", "worst-chunk-seam", "worst-sentence-seam"):
+        image = (compared / f"{name}.png").read_bytes()
+        assert image[:4] == b"\x89PNG" and len(image) > 20_000
     for clip in (compared / "clips").iterdir():
         assert sf.info(str(clip)).duration == pytest.approx(1.0, abs=0.5)
     assert len(list(store.read(compared))) > 0 and (compared / "run.json").is_file()
@@ -159,6 +162,38 @@ def test_a_level_step_at_the_seams_is_found_and_said():
     assert "level steps" in said and "dB" in said and "audible" in said
 
 
+def test_first_and_later_seams_are_judged_apart():
+    """Noise that doubles at each first seam of a sentence and at no later one."""
+    chunks = tuple(Chunk(0.1, 0.1, RATE, 0, 20 * k) for k in range(1, 4))
+    many = []
+    for seed in range(8):
+        audio = noise(3.0, seed)
+        audio[RATE:] *= 2.0
+        many.append(heard(replace(record(chunks=chunks), trial=replace(record().trial, seed=seed)), audio))
+    rows = comparison.by_order(many)
+    assert rows[["kind", "order", "seams"]].values.tolist() == [["chunk", "first", 8], ["chunk", "later", 8]]
+    first, later = rows.iloc[0], rows.iloc[1]
+    assert first["level_step_db_excess_lo"] > 3 and first["level_step_db_p"] < 0.05
+    assert not later["level_step_db_p"] < 0.05
+    both = comparison.compare(many).iloc[0]
+    assert both["seams"] == 16 and first["level_step_db"] > both["level_step_db"] > later["level_step_db"]
+    shown = readable.orders(rows)
+    assert shown["order"].tolist() == ["first", "later"] and shown["level"].str.startswith("100%").tolist() == [
+        True,
+        False,
+    ]
+    said = readable.verdicts(rows)
+    assert said[0].startswith("stock, first chunk seams: ") and "level steps" in said[0]
+    assert said[1] == "stock, later chunk seams: no difference found between seams and controls"
+    assert not len(readable.orders(comparison.by_order(many[:2]))), "two seams are too few"
+
+
+def test_without_a_seam_there_is_no_order():
+    one = record("whole", chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 40),))
+    rows = comparison.by_order([Heard(one, noise(2.0), seams_table([one]), None)])
+    assert not len(rows) and not len(readable.orders(rows)) and readable.verdicts(rows) == []
+
+
 def test_nothing_at_the_seams_is_no_difference_found():
     many = [heard(replace(record(), trial=replace(record().trial, seed=s)), noise(2.0, s)) for s in range(8)]
     (row,) = [r for _, r in comparison.compare(many).iterrows()]
@@ -223,7 +258,8 @@ def test_a_replayed_grid_says_which_overlap_is_enough(tmp_path, capsys):
     argv = ["sweep", "--preset", "seams", "--model", "nano", "--device", "cpu", "--repeats", "1", "--texts", "short"]
     argv += ["--stream-chunk-size", "10", "--overlap-wav-len", "256", "4096", "--out", str(tmp_path / "grid")]
     assert main(argv) == 0
-    rows = pd.read_csv(tmp_path / "grid" / "compare.csv").set_index("variant")
+    rows = pd.read_csv(tmp_path / "grid" / "compare.csv")
+    rows = rows[rows["order"] == "all"].set_index("variant")
     assert set(rows.index) == {"10/256", "10/4096"}
     assert rows.loc["10/4096", "snr_db"] > rows.loc["10/256", "snr_db"] + 6
     assert rows["ttfc_s"].isna().all() and rows["rtf"].isna().all(), "a replay has no times"

@@ -54,6 +54,14 @@ def test_seams_lie_where_chunks_meet_and_kinds_are_kept_apart(trial):
     assert table.seams([record(trial, chunks=empty_first)])["sample"].tolist() == [100]
 
 
+def test_the_first_seam_of_its_kind_is_told_from_later_ones(trial):
+    chunks = tuple(Chunk(0.1, 0.1, 100, sentence) for sentence in (0, 0, 0, 1, 1, 1, 2))
+    rows = table.seams([record(trial, chunks=chunks), record(replace(trial, seed=9), chunks=chunks)])
+    kinds = ["chunk", "chunk", "sentence", "chunk", "chunk", "sentence"]
+    orders = ["first", "later", "first", "first", "later", "later"]
+    assert rows["kind"].tolist() == 2 * kinds and rows["order"].tolist() == 2 * orders
+
+
 def many(trial, values, **changes):
     return [record(replace(trial, seed=i, repeat=i, **changes), ttfc=v) for i, v in enumerate(values)]
 

@@ -5,6 +5,7 @@ Nothing is measured here that the run does not hold: arrival times, audio, and w
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from xttsbench.settings import ONE_CHUNK, REPLAYED, STREAMING
 from xttsbench.stats import holm, median_interval
 
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
+KINDS, ORDERS = ("chunk", "sentence"), ("first", "later")
 WORDS = {
     "click": ("clicks", ""),
     "level_step_db": ("level steps", " dB"),
@@ -109,20 +111,33 @@ def compare(heard: list[Heard]) -> pd.DataFrame:
     """
     references = wholes(heard)
     rows = []
-    contenders = [h for h in heard if not is_reference(h.record)]
-    names = variants([h.record for h in contenders])
-    for name in dict.fromkeys(names):
-        mine = [h for h, own in zip(contenders, names, strict=True) if own == name]
+    for name, mine in _contenders(heard):
         figures = table.trials([h.record for h in mine])
         base: dict[str, Any] = {"variant": name, "n": len(mine), "note": mine[0].record.note}
         for time in TIMES:
             base[time], base[f"{time}_lo"], base[f"{time}_hi"] = median_interval(figures[time].to_numpy(dtype=float))
         base |= _exact(mine, references)
-        measured = [h for h in mine if h.measures is not None]
-        kinds = [k for k in ("chunk", "sentence") if any((h.seams["kind"] == k).any() for h in measured)]
+        seams, pooled = _pooled(mine)
+        kinds = [k for k in KINDS if (seams["kind"] == k).any()]
         for kind in kinds or ["-"]:
-            rows.append({**base, "kind": kind, **(_judged(measured, kind) if kinds else {"seams": 0})})
+            judged = _judged(pooled, (seams["kind"] == kind).to_numpy()) if pooled else {"seams": 0}
+            rows.append({**base, "kind": kind, **judged})
     return pd.DataFrame(rows)
+
+
+def by_order(heard: list[Heard]) -> pd.DataFrame:
+    """Return a row a contender, kind and order of seam: the first apart from later ones, as `table.seams` tells them.
+
+    Columns: variant, kind, order ('first' or 'later'), and of `compare` those that speak of seams and controls alone.
+    """
+    rows = []
+    for name, mine in _contenders(heard):
+        seams, pooled = _pooled(mine)
+        for kind, order in itertools.product(KINDS, ORDERS):
+            which = ((seams["kind"] == kind) & (seams["order"] == order)).to_numpy()
+            if pooled and which.any():
+                rows.append({"variant": name, "kind": kind, "order": order, **_judged(pooled, which)})
+    return pd.DataFrame(rows, columns=None if rows else ["variant", "kind", "order", "seams"])
 
 
 def verdict(row: pd.Series, *, kind: str) -> str:
@@ -260,9 +275,23 @@ def _exact(mine: list[Heard], references: dict[str, Heard]) -> dict[str, float]:
     }
 
 
-def _judged(measured: list[Heard], kind: str) -> dict[str, float]:
-    pooled = pool([h.measures for h in measured if h.measures is not None])
-    which = np.concatenate([(h.seams["kind"] == kind).to_numpy() for h in measured])
+def _contenders(heard: list[Heard]) -> list[tuple[str, list[Heard]]]:
+    """Return what each contender spoke, whole decodes left out."""
+    own = [h for h in heard if not is_reference(h.record)]
+    named: dict[str, list[Heard]] = {}
+    for name, h in zip(variants([h.record for h in own]), own, strict=True):
+        named.setdefault(name, []).append(h)
+    return list(named.items())
+
+
+def _pooled(mine: list[Heard]) -> tuple[pd.DataFrame, SeamMeasures | None]:
+    """Return the seams of a contender's utterances with their measures, in one order; None if it has no seam."""
+    measured = [(h.seams, h.measures) for h in mine if h.measures is not None]
+    seams = pd.concat([s for s, _ in measured]) if measured else pd.DataFrame(columns=["kind", "order"])
+    return seams, pool([m for _, m in measured]) if measured else None
+
+
+def _judged(pooled: SeamMeasures, which: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, float]:
     row: dict[str, float] = {"seams": int(which.sum())}
     p_values = {}
     for metric in METRICS:

@@ -14,10 +14,11 @@ from xttsbench import comparison, places, readable, stats, store, table
 from xttsbench.comparison import WORDS, Heard
 
 CLIP_S = 0.5
+MOST_ROWS = 16
 
 
 def show_comparison(folder: Path) -> int:
-    """Print a comparison; write compare.csv, compare.png and clips/ into its run. 1 if no contender succeeded."""
+    """Print a comparison; write compare.csv, figures and clips/ into its run. 1 if no contender succeeded."""
     meta = store.read_meta(folder)
     records = list(store.read(folder))
     heard = comparison.hear(folder, tqdm(records, desc="listening", unit="trial", leave=False, disable=None))
@@ -25,7 +26,9 @@ def show_comparison(folder: Path) -> int:
     trials = table.trials(records)
     summary = stats.summary(trials)
     store.write_derived(folder / "summary.csv", summary.to_csv(index=False))
-    store.write_derived(folder / "compare.csv", rows.to_csv(index=False))
+    apart = comparison.by_order(heard)
+    every = pd.concat([rows.assign(order="all"), apart]) if len(rows) else rows
+    store.write_derived(folder / "compare.csv", every.to_csv(index=False))
     if not heard and len(trials):
         print("no trial kept audio, and seams can't be judged without it; run again without --no-audio")
     if len(rows):
@@ -38,8 +41,15 @@ def show_comparison(folder: Path) -> int:
         if len(seams):
             print("\n" + textwrap.fill(f"seams: {readable.SHARES}", 140))
             print(seams.to_string(index=False))
+        orders = readable.orders(apart)
+        if 0 < len(orders) <= MOST_ROWS:
+            print("\n" + textwrap.fill(readable.ORDERS, 140))
+            print(orders.to_string(index=False))
+        elif len(orders):
+            print(f"\nfirst and later seams apart, {len(orders)} rows, are in compare.csv")
         print("\nverdict")
-        for sentence in readable.verdicts(rows):
+        told = apart.loc[orders.index] if len(orders) <= MOST_ROWS else apart[:0]
+        for sentence in [*readable.verdicts(rows), *readable.verdicts(told)]:
             print(f"  {sentence}")
     for doubt in stats.doubts(trials, summary):
         print(f"careful: {doubt}")
@@ -47,12 +57,10 @@ def show_comparison(folder: Path) -> int:
         if note:
             print(f"note: {note}")
     clips = _clips(folder, comparison.worst_seams(heard))
-    figure = _figure(folder, heard, rows, corner=_corner(meta))
-    print(
-        f"\n{folder / 'compare.csv'}"
-        + (f", {figure}" if figure else "")
-        + (f", {len(clips)} clips in {folder / 'clips'}" if clips else "")
-    )
+    found = places.places(heard)
+    overview = _figure(folder, heard, rows, found, corner=_corner(meta))
+    written = [folder / "compare.csv", *([overview] if overview else []), *_close_ups(folder, heard, found)]
+    print(f"\n{', '.join(map(str, written))}" + (f", {len(clips)} clips in {folder / 'clips'}" if clips else ""))
     return 0 if len(rows) else 1
 
 
@@ -84,7 +92,7 @@ def _corner(meta: dict[str, object]) -> str:
     return f"{Path(config['model']).name} on {where}; {model['note'] or 'as released'}"
 
 
-def _figure(folder: Path, heard: list[Heard], rows: pd.DataFrame, *, corner: str) -> Path | None:
+def _figure(folder: Path, heard: list[Heard], rows: pd.DataFrame, found: pd.DataFrame, *, corner: str) -> Path | None:
     """Draw which share of seams is beyond their controls, and exactness by distance; of many variants their clicks and levels."""
     if not len(rows):
         return None
@@ -92,13 +100,13 @@ def _figure(folder: Path, heard: list[Heard], rows: pd.DataFrame, *, corner: str
 
     from xttsbench import plot
 
-    table, many = places.places(heard), rows["variant"].nunique() > plot.MOST_SERIES
+    many = rows["variant"].nunique() > plot.MOST_SERIES
     with plot.style():
         figure = Figure(figsize=(16, 8 if many else 6.5))
         left, right = figure.subplots(1, 2)
         if many:
-            plot.excess(left, table, "click")
-            plot.excess(right, table, "level_step_db", corner=corner)
+            plot.excess(left, found, "click")
+            plot.excess(right, found, "level_step_db", corner=corner)
         else:
             plot.audible(left, rows)
             plot.exactness(right, places.distances(heard), corner=corner)
@@ -106,3 +114,26 @@ def _figure(folder: Path, heard: list[Heard], rows: pd.DataFrame, *, corner: str
         path = folder / "compare.png"
         figure.savefig(path)
     return path
+
+
+def _close_ups(folder: Path, heard: list[Heard], found: pd.DataFrame) -> list[Path]:
+    """Draw waveform, spectrogram and F0 of the worst seam of each kind, beside a control of it; a figure each."""
+    from matplotlib.figure import Figure
+
+    from xttsbench import plot
+
+    worst: dict[str, tuple[Heard, int]] = {}
+    for _, h, seam, _ in comparison.scored_seams(heard):
+        worst.setdefault(str(h.seams["kind"][seam]), (h, seam))
+    out = []
+    for kind, (h, seam) in sorted(worst.items()):
+        t = h.record.trial
+        with plot.style():
+            figure = Figure(figsize=(10.5, 7))
+            mine = found[found["id"] == t.id]
+            plot.close_up(figure.subplots(3, 2), h.audio, mine, seam=seam, sample_rate=h.record.sample_rate)
+            name = comparison.variant(h.record)
+            figure.suptitle(f"The worst {kind} seam: {name}, text {t.text.name!r}, seed {t.seed}")
+            out.append(folder / f"worst-{kind}-seam.png")
+            figure.savefig(out[-1])
+    return out

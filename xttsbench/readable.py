@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from xttsbench import comparison, stats
+from xttsbench.metrics.excess import LEAST_SEAMS
 
 TIMES = (
     ("ttfc_s", "ttfc ms", 1000, 0),
@@ -33,6 +34,10 @@ SHORT = {
 }
 STAGES = tuple(f"stage_{name}_s" for name in ("text", "prefill", "token_loop", "latents", "vocoder", "join", "other"))
 INTERVALS = "median [95 % bootstrap interval]"
+ORDERS = (
+    "first and later seams apart: first in its sentence, or first between sentences; "
+    f"shares where there are {LEAST_SEAMS} seams or more"
+)
 SHARES = (
     "share beyond the 99th percentile of their controls (1 % is what chance gives); medians; "
     "exactness against one decode of the same tokens, over all and in the worst 25 ms around a chunk seam"
@@ -72,10 +77,7 @@ def contenders(rows: pd.DataFrame) -> pd.DataFrame:
 def seams(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a row a contender and kind of seam of `comparison.compare`: what can be heard there, and how exact it is."""
     judged = rows[rows["kind"] != "-"]
-    shown = judged[["variant", "kind", "seams"]].copy()
-    for metric, title in SHORT.items():
-        columns = [f"{metric}_audible_share{end}" for end in ("", "_lo", "_hi")]
-        shown[title] = [_share(*values) for values in judged.reindex(columns=columns).itertuples(index=False)]
+    shown = _shares(judged, ["variant", "kind", "seams"])
     for metric, title, digits in SEAM_FIGURES:
         shown[title] = [interval(row, metric, 1, digits) for _, row in judged.iterrows()]
     chunk = judged["kind"] == "chunk"
@@ -88,11 +90,28 @@ def seams(rows: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def orders(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `comparison.by_order` that have seams enough to be judged: the shares of first and of later seams."""
+    return _shares(rows[rows["seams"] >= LEAST_SEAMS], ["variant", "kind", "order", "seams"])
+
+
+def _shares(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    shown = rows[labels].copy()
+    for metric, title in SHORT.items():
+        columns = [f"{metric}_audible_share{end}" for end in ("", "_lo", "_hi")]
+        shown[title] = [_share(*values) for values in rows.reindex(columns=columns).itertuples(index=False)]
+    return shown
+
+
 def verdicts(rows: pd.DataFrame) -> list[str]:
-    """Return what is heard more at seams than elsewhere, a sentence for rows of `comparison.compare` of which the same is said."""
+    """Return what is heard more at seams than elsewhere, a sentence for rows of which the same is said.
+
+    Rows are those of `comparison.compare`, or of `comparison.by_order`.
+    """
     alike: dict[tuple[str, str], list[str]] = {}
     for _, row in rows.iterrows():
-        where = "" if row["kind"] == "-" else f", {row['kind']} seams"
+        kind = f"{row['order']} {row['kind']}" if "order" in row else row["kind"]
+        where = "" if row["kind"] == "-" else f", {kind} seams"
         alike.setdefault((where, comparison.verdict(row, kind=row["kind"])), []).append(str(row["variant"]))
     return [f"{', '.join(names)}{where}: {said}" for (where, said), names in alike.items()]
 

@@ -53,7 +53,7 @@ def execute(
     """Run one trial and return its record with its audio (n,) float32.
 
     A failure becomes a record with status 'failed' and the reason; only an interrupt passes through. `before` is the record
-    of the request that a replay goes back to, if it was made just now: what made it doubtful makes the replay doubtful.
+    of the last timed request: what made it doubtful makes a replay of it doubtful.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     record = Record(trial=trial, started_at=started, sample_rate=SAMPLE_RATE, note=session.loaded.note)
@@ -118,7 +118,7 @@ def _replayed(
         lambda: session.stream(record.trial), heard=heard, now=session.clock if rejoined else lambda: NAN
     )
     record = replace(record, chunks=got.chunks, end_s=got.end_s)
-    if rejoined and before is not None:
+    if rejoined and before is not None and before.trial.utterance == record.trial.utterance:
         record = replace(record, state=before.state, flags=before.flags)
     return record, got.audio
 
@@ -174,11 +174,8 @@ def run(
             for number, trial in enumerate(trials, 1):
                 if time.monotonic() - start > max_seconds:
                     return
-                if before is not None and (trial.phase != "replay" or before.trial.utterance != trial.utterance):
-                    before = None
                 record, audio = execute(session, trial, before=before)
-                if trial.phase == "timed":
-                    before = record
+                before = record if trial.phase == "timed" else before
                 if keep_audio and len(audio) and record.status == "ok":
                     name = store.keep_audio(trial.id, audio, sample_rate=record.sample_rate)
                     record = replace(record, audio=name)

@@ -72,19 +72,22 @@ def seams(records: Iterable[Record]) -> pd.DataFrame:
 
     `kind` is 'chunk' inside a sentence and 'sentence' between independent generations; `overlap_samples` is the length of
     what lies between the two: stock's cross-fade, which begins at the seam, or the zeros that naive puts there, at whose
-    start the seam then is.
+    start the seam then is. `order` is 'first' for the first chunk seam of a sentence and the first sentence seam of all, else 'later'.
     """
     rows = []
     for r in records:
         heard = [c for c in r.chunks if c.samples > 0]
         faded = r.trial.settings.overlap_wav_len if r.trial.engine == "stock" else 0
         zeros = PAUSE_SAMPLES if r.trial.engine == "naive" and r.trial.settings.join == "pause" else 0
-        position = 0
+        position, met = 0, set()
         for k, (left, right) in enumerate(itertools.pairwise(heard)):
             position += left.samples
             kind = "chunk" if left.sentence == right.sentence else "sentence"
-            rows.append((r.trial.id, k, position - zeros, kind, faded if kind == "chunk" else zeros))
-    return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples"])
+            place = left.sentence if kind == "chunk" else kind
+            order = "later" if place in met else "first"
+            met.add(place)
+            rows.append((r.trial.id, k, position - zeros, kind, faded if kind == "chunk" else zeros, order))
+    return pd.DataFrame(rows, columns=["id", "seam", "sample", "kind", "overlap_samples", "order"])
 
 
 def load_run(folder: str | Path) -> tuple[dict[str, Any], pd.DataFrame]:

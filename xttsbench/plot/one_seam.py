@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from xttsbench.metrics.seams import METRICS
+from xttsbench.places import ordinary
 from xttsbench.plot.signals import Signal, pitch, spectrogram, waveform
 from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, put_nothing
-
-if TYPE_CHECKING:
-    pass
 
 CONTEXT_S = 0.1
 DRAWINGS = (waveform, spectrogram, pitch)
@@ -51,7 +49,7 @@ def close_up(
             "of one utterance that has this seam, e.g. places[places['id'] == id]."
         )
     here = mine[mine["place"] == "seam"].iloc[0]
-    control = _ordinary(mine[mine["place"] == "control"])
+    control = ordinary(mine[mine["place"] == "control"])
     kind = {"chunk": "between chunks", "sentence": "between sentences"}.get(here["kind"], here["kind"])
     _column(axes[:, 0], audio, here, sample_rate=sample_rate, around_s=around_s, colour=SEAM)
     axes[-1, 0].set_xlabel("time from the seam (ms)")
@@ -99,14 +97,6 @@ def _column(axes: Any, audio: Signal, row: pd.Series, *, sample_rate: int, aroun
     axes[0].lines[0].set_linewidth(0.8)
     axes[2].lines[0].set_markersize(4)
     axes[0].text(0, 1.02, _said(row), transform=axes[0].transAxes, va="bottom", fontsize=8, color=INK)
-
-
-def _ordinary(controls: pd.DataFrame) -> pd.Series | None:
-    """Return the control whose metrics lie nearest to the middle of all; None without any."""
-    if not len(controls):
-        return None
-    ranks = controls[list(METRICS)].astype(float).abs().rank(pct=True)
-    return controls.iloc[int((ranks - 0.5).abs().mean(axis=1).fillna(1.0).to_numpy().argmin())]
 
 
 def _titled(words: str, row: pd.Series, sample_rate: int) -> str:

@@ -100,6 +100,8 @@ def _results(run: Reading) -> list[Table]:
         if not run.replayed:
             out.append(tables.contenders(run.compared))
         out.append(tables.seams(run.compared))
+        apart = tables.orders(comparison.by_order(list(run.heard)))
+        out += [apart] if apart.rows else []
     elif len(run.summary) and not run.replayed:
         out.append(tables.times(run.summary))
     if len(run.trials):

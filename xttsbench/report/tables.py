@@ -54,6 +54,11 @@ def seams(rows: pd.DataFrame) -> Table:
     return of_frame(f"Seams: {readable.SHARES}", readable.seams(rows), labels=2)
 
 
+def orders(rows: pd.DataFrame) -> Table:
+    """Return what is heard at first and at later seams, of `comparison.by_order`."""
+    return of_frame(readable.ORDERS[0].upper() + readable.ORDERS[1:], readable.orders(rows), labels=3)
+
+
 def machine(meta: Mapping[str, Any]) -> Table:
     """Return what the run was made on."""
     m = meta["machine"]
