@@ -25,6 +25,17 @@ RUN, TRIALS, AUDIO = "run.json", "trials.jsonl", "audio"
 Signal = np.ndarray[Any, np.dtype[np.float32]]
 
 
+def must_be_free(folder: Path) -> None:
+    """Raise ValueError if a new run can't be written to `folder`."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{str(folder)!r} holds something already; name a new folder, or go on with: sweep --resume {folder}."
+        )
+    parent = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"can't write to {str(parent)!r}; choose another place with --out.")
+
+
 class Run:
     """An open run, for writing. Use `create` or `resume`, as a context manager.
 
@@ -42,10 +53,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, meta: Mapping[str, Any]) -> Run:
         """Begin a run in a folder that is new or empty; nothing is overwritten."""
-        if (folder / RUN).exists() or (folder.exists() and any(folder.iterdir())):
-            raise ValueError(
-                f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}."
-            )
+        must_be_free(folder)
         try:
             (folder / AUDIO).mkdir(parents=True)
         except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -56,7 +55,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
     if plan.replay and args.no_audio:
         raise ValueError("a replay is about what is heard, and --no-audio keeps nothing to hear; leave it out.")
     if not args.resume:
-        must_be_free(folder)
+        store.must_be_free(folder)
     session = runner.open_session(todo[0].config, accept_cpml=args.accept_cpml)
     described = dict(session.describe())
     check_before(session, todo)
@@ -114,17 +113,6 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
         print(f"{interrupted}; go on with: python -m xttsbench sweep --resume {folder}")
         return 130 if interrupted == "interrupted" else code
     return code
-
-
-def must_be_free(folder: Path) -> None:
-    """Raise ValueError if a new run can't be written to `folder`."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(
-            f"{str(folder)!r} holds something already; name a new folder, or go on with --resume {folder}."
-        )
-    parent = next(p for p in (folder, *folder.parents) if p.exists())
-    if not os.access(parent, os.W_OK):
-        raise ValueError(f"can't write to {str(parent)!r}; choose another place with --out.")
 
 
 def check_before(session: Any, trials: Iterable[Trial]) -> None:

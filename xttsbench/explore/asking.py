@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 from xttsbench import cli, planning
 from xttsbench.grid import Sweep
-from xttsbench.sweeping import default_folder, must_be_free
+from xttsbench.store import must_be_free
+from xttsbench.sweeping import default_folder
 
 MOST_CELLS = 5000
 

@@ -91,7 +91,7 @@ def _about(run: Reading) -> str:
     machine = run.meta["machine"]
     where = " and ".join(str(machine.get("gpu" if d == "cuda" else "cpu", d)) for d in sorted(devices))
     kind = "a replay of joins" if run.replayed else f"preset {sweep['preset']}" if sweep.get("preset") else "a sweep"
-    return f"{kind}, model {models} on {where}: {len(run.done)} of {len(run.asked)} requests succeeded"
+    return f"{kind}, model {models} on {where}: {len(run.done)} of {len(run.asked)} trials succeeded"
 
 
 def _results(run: Reading) -> list[Table]:
