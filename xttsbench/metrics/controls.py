@@ -138,13 +138,16 @@ def _kinds(r: Regions) -> Floats:
     """Return number of voiced sides and the louder side's level re the speech, shape (regions, 2); NaN beyond the audio."""
     speech = active_rms(r.audio, sample_rate=r.sample_rate)
     out = np.full((len(r.start), 2), np.nan)
-    kept, before, after = r.sides(CONTEXT_S)
+    n = r.samples(CONTEXT_S)
+    kept = np.flatnonzero((r.start >= n) & (r.end + n <= len(r.audio)))
     if np.isnan(speech) or not len(kept):
         return out
-    sides = np.concatenate([before, after])
+    # what lies after one place often lies before another
+    first, side = np.unique(np.concatenate([r.start[kept] - n, r.end[kept]]), return_inverse=True)
+    sides = r.audio[first[:, None] + np.arange(n)]
     levels = 10 * np.log10(np.mean(sides * sides, axis=1) / speech**2 + 10 ** (SILENT_DB / 10))
     voiced = levels > SILENT_DB / 2 - 10
     voiced[voiced] = periodicities(sides[voiced], sample_rate=r.sample_rate)[0] > VOICED
-    out[kept, 0] = voiced.reshape(2, -1).sum(axis=0)
-    out[kept, 1] = levels.reshape(2, -1).max(axis=0)
+    out[kept, 0] = voiced[side].reshape(2, -1).sum(axis=0)
+    out[kept, 1] = levels[side].reshape(2, -1).max(axis=0)
     return out
