@@ -15,6 +15,7 @@ from xttsbench.comparison import WORDS, Heard
 
 CLIP_S = 0.5
 MOST_ROWS = 16
+WIDTH = 120
 
 
 def show_comparison(folder: Path) -> int:
@@ -37,20 +38,23 @@ def show_comparison(folder: Path) -> int:
             print(readable.contenders(rows).to_string(index=False))
         else:
             print("\nreplayed: times are not measured; a variant is stream_chunk_size/overlap_wav_len")
-        seams = readable.seams(rows)
-        if len(seams):
-            print("\n" + textwrap.fill(f"seams: {readable.SHARES}", 140))
-            print(seams.to_string(index=False))
+        for words, seams in (
+            (f"seams: {readable.SHARES}", readable.shares(rows)),
+            (readable.SIZES, readable.sizes(rows)),
+        ):
+            if len(seams):
+                print("\n" + textwrap.fill(words, WIDTH))
+                print(seams.to_string(index=False))
         orders = readable.orders(apart)
         if 0 < len(orders) <= MOST_ROWS:
-            print("\n" + textwrap.fill(readable.ORDERS, 140))
+            print("\n" + textwrap.fill(readable.ORDERS, WIDTH))
             print(orders.to_string(index=False))
         elif len(orders):
             print(f"\nfirst and later seams apart, {len(orders)} rows, are in compare.csv")
         print("\nverdict")
         told = apart.loc[orders.index] if len(orders) <= MOST_ROWS else apart[:0]
         for sentence in [*readable.verdicts(rows), *readable.verdicts(told)]:
-            print(f"  {sentence}")
+            print(textwrap.fill(sentence, WIDTH, initial_indent="  ", subsequent_indent="    "))
     for doubt in stats.doubts(trials, summary):
         print(f"careful: {doubt}")
     for note in [*comparison.notes(heard), meta["model"].get("note", "")]:

@@ -22,7 +22,7 @@ CONTENDER_TIMES = (
     ("rtf", "rtf", 1, 3),
     ("audio_s", "audio s", 1, 2),
 )
-SEAM_FIGURES = (("pause_s", "pause s", 2), ("pause_ratio", "x own", 1), ("pitch_step_cents", "cents", 0))
+SEAM_FIGURES = (("pause_s", "pause s", 2), ("pause_ratio", "x own", 1), ("pitch_step_cents", "pitch cents", 0))
 SHORT = {
     "click": "click",
     "level_step_db": "level",
@@ -34,13 +34,15 @@ SHORT = {
 }
 STAGES = tuple(f"stage_{name}_s" for name in ("text", "prefill", "token_loop", "latents", "vocoder", "join", "other"))
 INTERVALS = "median [95 % bootstrap interval]"
+POOLED = "stages: median ms a request over all its texts and settings, timed in a pass of their own"
 ORDERS = (
     "first and later seams apart: first in its sentence, or first between sentences; "
     f"shares where there are {LEAST_SEAMS} seams or more"
 )
-SHARES = (
-    "share beyond the 99th percentile of their controls (1 % is what chance gives); medians; "
-    "exactness against one decode of the same tokens, over all and in the worst 25 ms around a chunk seam"
+SHARES = "share beyond the 99th percentile of their controls [95 % interval]; chance alone gives 1 %"
+SIZES = (
+    "medians at the seams: the pause, in seconds and in pauses of the same audio; the pitch step; and for chunks the exactness "
+    "against one decode of the same tokens, over all and in the worst 25 ms around a seam"
 )
 
 
@@ -74,10 +76,15 @@ def contenders(rows: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def seams(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a contender and kind of seam of `comparison.compare`: what can be heard there, and how exact it is."""
-    judged = rows[rows["kind"] != "-"]
-    shown = _shares(judged, ["variant", "kind", "seams"])
+def shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a contender and kind of seam of `comparison.compare`: how many seams are beyond their controls."""
+    return _shares(_with_seams(rows), ["variant", "kind", "seams"])
+
+
+def sizes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a contender and kind of seam of `comparison.compare`: pause and pitch step there, and how exact it is."""
+    judged = _with_seams(rows)
+    shown = judged[["variant", "kind", "seams"]].copy()
     for metric, title, digits in SEAM_FIGURES:
         shown[title] = [interval(row, metric, 1, digits) for _, row in judged.iterrows()]
     chunk = judged["kind"] == "chunk"
@@ -93,6 +100,10 @@ def seams(rows: pd.DataFrame) -> pd.DataFrame:
 def orders(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `comparison.by_order` that have seams enough to be judged: the shares of first and of later seams."""
     return _shares(rows[rows["seams"] >= LEAST_SEAMS], ["variant", "kind", "order", "seams"])
+
+
+def _with_seams(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["kind"] != "-"]
 
 
 def _shares(rows: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
@@ -141,7 +152,7 @@ def plain(value: Any) -> str:
 
 
 def _share(value: float, low: float, high: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.0%} [{low:.0%}, {high:.0%}]"
+    return "-" if not math.isfinite(value) else f"{value:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def _number(value: float, digits: int) -> str:

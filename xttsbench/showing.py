@@ -20,9 +20,7 @@ def show_run(folder: Path) -> int:
         print(f"{readable.INTERVALS}\n{readable.times(rows).to_string(index=False)}")
     stages = readable.stages(trials)
     if len(stages):
-        print(
-            f"\nstages, median ms a request over all its texts and settings, timed in a pass of their own\n{stages.to_string(index=False)}\n"
-        )
+        print(f"\n{readable.POOLED}\n{stages.to_string(index=False)}\n")
     note = meta["model"].get("note")
     if note:
         print(f"note: {note}")

@@ -99,7 +99,7 @@ def _results(run: Reading) -> list[Table]:
     if len(run.compared):
         if not run.replayed:
             out.append(tables.contenders(run.compared))
-        out.append(tables.seams(run.compared))
+        out += [tables.shares(run.compared), tables.sizes(run.compared)]
         apart = tables.orders(comparison.by_order(list(run.heard)))
         out += [apart] if apart.rows else []
     elif len(run.summary) and not run.replayed:

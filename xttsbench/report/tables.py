@@ -41,7 +41,7 @@ def times(summary: pd.DataFrame) -> Table:
 
 def stages(trials: pd.DataFrame) -> Table:
     """Return where the time of a request goes."""
-    return of_frame("Stages: median ms a request, timed in a pass of their own", readable.stages(trials), labels=1)
+    return of_frame(_capital(readable.POOLED), readable.stages(trials), labels=1)
 
 
 def contenders(rows: pd.DataFrame) -> Table:
@@ -49,14 +49,19 @@ def contenders(rows: pd.DataFrame) -> Table:
     return of_frame(f"How soon and how fast: {readable.INTERVALS}", readable.contenders(rows), labels=1)
 
 
-def seams(rows: pd.DataFrame) -> Table:
-    """Return what is heard at the seams of a comparison."""
-    return of_frame(f"Seams: {readable.SHARES}", readable.seams(rows), labels=2)
+def shares(rows: pd.DataFrame) -> Table:
+    """Return which share of the seams of a comparison stands out."""
+    return of_frame(f"Seams: {readable.SHARES}", readable.shares(rows), labels=2)
+
+
+def sizes(rows: pd.DataFrame) -> Table:
+    """Return how large pauses and pitch steps at the seams of a comparison are, and how exact it is."""
+    return of_frame(_capital(readable.SIZES), readable.sizes(rows), labels=2)
 
 
 def orders(rows: pd.DataFrame) -> Table:
     """Return what is heard at first and at later seams, of `comparison.by_order`."""
-    return of_frame(readable.ORDERS[0].upper() + readable.ORDERS[1:], readable.orders(rows), labels=3)
+    return of_frame(_capital(readable.ORDERS), readable.orders(rows), labels=3)
 
 
 def machine(meta: Mapping[str, Any]) -> Table:
@@ -135,6 +140,10 @@ def _gpu(m: Mapping[str, Any]) -> str:
     if m.get("gpu", "none") == "none":
         return "none"
     return f"{m['gpu']}, {_size(m.get('gpu_memory_bytes'))}, driver {m.get('driver', '-')}, CUDA {m.get('torch_cuda', '-')}"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _number(value: Any) -> str:
