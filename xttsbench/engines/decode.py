@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -74,6 +75,7 @@ class TokenLoop:
         self.warmup_s = 0.0
         self._static_step: Callable[..., torch.Tensor] = compiled(static_step, compile)
         self._idle: list[State] = []
+        self._taking = threading.Lock()
         self._pool = torch.cuda.graph_pool_handle() if graph else None
 
     @torch.inference_mode()
@@ -111,11 +113,12 @@ class TokenLoop:
                 self._idle.append(state)
 
     def _take(self, positions: int, limit: int) -> State:
-        for state in self._idle:
-            if state.capacity >= positions and state.limit >= limit:
-                self._idle.remove(state)
-                return state
-        self._idle.clear()
+        with self._taking:  # callers may have a thread each
+            for state in self._idle:
+                if state.capacity >= positions and state.limit >= limit:
+                    self._idle.remove(state)
+                    return state
+            self._idle.clear()
         capacity = -(-positions // BLOCK) * BLOCK if self.static else positions
         return State(self.weights, capacity, limit)
 
