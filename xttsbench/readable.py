@@ -131,10 +131,15 @@ def cold(trials: pd.DataFrame) -> list[str]:
     """Return a sentence for each first request after loading."""
     first = trials[(trials["phase"] == "cold") & (trials["status"] == "ok")]
     return [
-        f"the first request after loading ({row['engine']}, {row['text']}) took {row['ttfc_s'] * 1000:,.0f} ms "
+        f"the first request after loading ({', '.join(_whose(row))}) took {row['ttfc_s'] * 1000:,.0f} ms "
         "to its first chunk; it is in no median"
         for _, row in first.iterrows()
     ]
+
+
+def _whose(row: pd.Series) -> list[str]:
+    chunk = row["stream_chunk_size"]
+    return [row["engine"], *([f"stream_chunk_size {chunk:g}"] if pd.notna(chunk) else []), row["text"]]
 
 
 def interval(row: Any, metric: str, scale: float, digits: int) -> str:
