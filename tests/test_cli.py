@@ -122,6 +122,27 @@ def test_resumed_requests_are_warm(in_tmp, monkeypatch):
     assert len(Path("one/trials.jsonl").read_text().splitlines()) == len(lines)
 
 
+def test_a_value_given_twice_counts_once(capsys):
+    argv = [
+        "sweep",
+        "--dry-run",
+        "--device",
+        "cpu",
+        "--model",
+        "nano",
+        "--threads",
+        "1",
+        "1",
+        "--precision",
+        "fp32",
+        "fp32",
+    ]
+    assert main(argv) == 0
+    twice = capsys.readouterr().out
+    assert main(["sweep", "--dry-run", "--device", "cpu", "--model", "nano", "--threads", "1"]) == 0
+    assert twice == capsys.readouterr().out
+
+
 def test_dry_run_prints_the_trials_and_an_estimate_and_writes_nothing(in_tmp, capsys):
     assert main(["sweep", "--dry-run", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -188,6 +209,7 @@ BAD = {
     "a seed too long": (["sweep", "--seed", "99999999999999999999"], "seed is 99999999999999999999"),
     "no time at all": (["sweep", "--max-seconds", "nan"], "--max-seconds is nan"),
     "resume with other wishes": (["sweep", "--resume", "taken", "--repeats", "9"], "leave out --repeats"),
+    "resume under another seed": (["sweep", "--resume", "taken", "--seed", "0"], "leave out --seed"),
     "not a wav": (["say", "hi", "--out", "f.xyz"], "does not end in .wav"),
     "unwritable wav": (["say", "hi", "--out", "/proc/f.wav"], "can't be written"),
     "a file to export to": (["export-checkpoint", "short.wav"], "not an empty folder"),

@@ -276,6 +276,42 @@ def test_a_replay_is_the_same_whether_its_request_was_made_just_now_or_not(lent,
         assert np.abs(audio - two[way][1]).max() < 1e-4
 
 
+def test_a_run_broken_off_in_its_warm_ups_is_warmed_up_whole(lent, tmp_path, monkeypatch):
+    """What the first process warmed is cold in the second: nothing may be timed before every shape was."""
+    with Run.create(tmp_path / "broken", {}) as run:
+        steps = runner.run(SMALL, run, keep_audio=False)
+        for _ in range(3):
+            assert next(steps).record.trial.phase in ("cold", "warmup")
+        steps.close()
+    made, execute = [], runner.execute
+    monkeypatch.setattr(
+        runner, "execute", lambda session, trial, **k: (made.append(trial), execute(session, trial, **k))[1]
+    )
+    with Run.resume(tmp_path / "broken") as run:
+        list(runner.run(SMALL, run, keep_audio=False))
+    first = [t.phase for t in made].index("timed")
+    warm = {(t.engine, t.settings.stream_chunk_size, t.text) for t in made[:first]}
+    assert warm == {(t.engine, t.settings.stream_chunk_size, t.text) for t in made[first:]}
+    assert [r.trial for r in store.read(tmp_path / "broken")] == SMALL.trials(), "each is on record once"
+
+
+def test_sentences_said_anew_for_another_join_are_flagged(lent, tmp_path):
+    """Broken off between the first join and the others: their times are of another synthesis, and say so."""
+    plan = replace(AGAIN, engines=("naive",), grid={"join": ("none", "pause", "trimmed")}, stages=False)
+    with Run.create(tmp_path / "broken", {}) as run:
+        steps = runner.run(plan, run)
+        while next(steps).record.trial.phase != "timed":
+            pass
+        steps.close()
+    with Run.resume(tmp_path / "broken") as run:
+        list(runner.run(plan, run))
+    records = [r for r in store.read(tmp_path / "broken") if r.trial.phase in ("timed", "replay")]
+    assert [runner.ANEW in r.flags for r in records] == [False, True, True]
+    assert "others_cores" in records[1].state and records[2].state == records[1].state
+    said = stats.doubts(table.trials(records), stats.summary(table.trials(records)))
+    assert any("2 of 3 trials are flagged generated_anew: sentences were synthesised again" in d for d in said)
+
+
 def test_nothing_is_kept_unless_it_is_used_again(lent, trial, tmp_path):
     finished(tmp_path / "run", replace(SMALL, texts=(SHORT,), repeats=1))
     assert not lent.keep and not lent._kept.latents and not lent._kept.said

@@ -75,6 +75,15 @@ def test_a_torn_last_line_is_mended_when_the_run_is_opened(trial, tmp_path, torn
     assert [r.trial.repeat for r in store.read(folder)] == [0, 1]
 
 
+def test_a_broken_line_is_named_by_file_and_number(trial, tmp_path):
+    with Run.create(tmp_path / "run", META) as run:
+        run.append(record(trial))
+    with open(tmp_path / "run" / store.TRIALS, "ab") as f:
+        f.write(b'{"schema": 2}\n')
+    with pytest.raises(ValueError, match=r"trials\.jsonl, line 2: not a whole trial record"):
+        list(store.read(tmp_path / "run"))
+
+
 def test_two_writers_are_refused(tmp_path):
     with Run.create(tmp_path / "run", META), pytest.raises(ValueError, match="another process is writing"):
         Run.resume(tmp_path / "run").__enter__()

@@ -12,7 +12,7 @@ from samples import TWO
 
 from xttsbench import stats, table
 from xttsbench.record import Chunk, Record
-from xttsbench.settings import SETTINGS, Settings
+from xttsbench.settings import ONE_CHUNK, SETTINGS, Settings
 
 
 def record(trial, ttfc=0.1, **changes) -> Record:
@@ -107,6 +107,13 @@ def test_doubts_are_said_in_words(trial):
         "flagged cpu_shared",
     ):
         assert part in said, said
+
+
+def test_whole_decodes_that_others_are_held_against_count_as_no_setting(trial):
+    whole = replace(trial, settings=Settings(stream_chunk_size=ONE_CHUNK), phase="replay")
+    records = [*many(trial, [0.1] * 3), record(whole, ttfc=math.nan, end_s=math.nan)]
+    rows = table.trials(records)
+    assert any(d.startswith("1 of 1 settings have under 5 repeats") for d in stats.doubts(rows, stats.summary(rows)))
 
 
 def test_a_steady_run_raises_no_doubt(trial):

@@ -23,7 +23,9 @@ def sweep(args: argparse.Namespace) -> int:
 
     if args.resume:
         ignored = sorted(
-            name for name, value in vars(args).items() if name not in WITH_RESUME and value not in (None, False)
+            name
+            for name, value in vars(args).items()
+            if name not in WITH_RESUME and value is not None and value is not False
         )
         if ignored:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in ignored)
@@ -117,7 +119,7 @@ def say(args: argparse.Namespace) -> int:
     seconds = len(audio) / record.sample_rate
     print(
         f"ttfc {first.arrival_s * 1000:.0f} ms (after one warm-up), rtf {record.end_s / seconds:.3f}, "
-        f"{seconds:.2f} s of audio in {len(record.chunks)} chunks"
+        f"{seconds:.2f} s of audio in {sum(c.samples > 0 for c in record.chunks)} chunks"
         + (f", {live.underruns} underruns" if live else "")
         + (f" -> {args.out}" if args.out else "")
     )

@@ -68,6 +68,9 @@ def resolve_sweep(args: argparse.Namespace) -> tuple[Sweep, str]:
 def resolve_compare(args: argparse.Namespace) -> tuple[Sweep, str]:
     """Turn the options of `compare` into a sweep: every engine once, naive with each join, and whole decodes of what streamed."""
     engines = tuple(dict.fromkeys(args.engines or ENGINES))
+    for engine in engines:
+        if engine not in ENGINES:
+            raise unknown("engine", engine, ENGINES)
     if len(engines) < 2:
         raise ValueError(f"compare was given {len(engines)} engine; it takes two or more of {', '.join(ENGINES)}.")
     model, said = resolve_model(args.model or "auto", args.accept_cpml)
@@ -134,9 +137,9 @@ def _configs(args: argparse.Namespace, model: str, base: tuple[EngineConfig, ...
     device = _device(args, base[0].device if getattr(args, "like", None) else "auto")
     deepspeed = getattr(args, "deepspeed", False) or base[0].deepspeed
     sha = weights_of(model)
-    precisions = args.precision or list(dict.fromkeys(c.precision for c in base))
-    compiles = getattr(args, "compile", None) or list(dict.fromkeys(c.compile for c in base))
-    threads = args.threads or list(dict.fromkeys(c.threads for c in base))
+    precisions = dict.fromkeys(args.precision or [c.precision for c in base])
+    compiles = dict.fromkeys(getattr(args, "compile", None) or [c.compile for c in base])
+    threads = dict.fromkeys(args.threads or [c.threads for c in base])
     return tuple(
         EngineConfig(
             model=model, device=device, precision=p, compile=c, threads=t, deepspeed=bool(deepspeed), weights_sha256=sha

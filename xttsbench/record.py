@@ -111,13 +111,20 @@ class Record:
         """Read a line of any schema version up to this one; ValueError for a newer one or a broken line."""
         try:
             data = json.loads(line)
-            schema = data.pop("schema")
-        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            schema = int(data.pop("schema"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a trial record: {line[:60]!r}.") from error
         if schema > SCHEMA:
             raise ValueError(
                 f"this run has schema {schema}, this xttsbench reads up to {SCHEMA}; install a newer xttsbench."
             )
+        try:
+            return cls._of(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a whole trial record ({error!r}): {line[:60]!r}.") from error
+
+    @classmethod
+    def _of(cls, data: dict[str, Any]) -> Record:
         data.pop("id")
         columns = data.pop("chunks")
         names = list(Chunk.__annotations__)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 24000
 FATAL = (KeyboardInterrupt, SystemExit)
+ANEW = "generated_anew"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def execute(
     """Run one trial and return its record with its audio (n,) float32.
 
     A failure becomes a record with status 'failed' and the reason; only an interrupt passes through. `before` is the record
-    of the last timed request: what made it doubtful makes a replay of it doubtful.
+    of the last request that generated something: what made it doubtful makes a replay of it doubtful.
     """
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     record = Record(trial=trial, started_at=started, sample_rate=SAMPLE_RATE, note=session.loaded.note)
@@ -111,14 +112,20 @@ def _replayed(
     """Listen with a clock that tells nothing: what a replay costs is not what its settings cost.
 
     Another join of naive chunking is the exception: all but the synthesis is done again, and that lies a whole sentence
-    before it, so the clock is put forward by what it took.
+    before it, so the clock is put forward by what it took. Where that sentence is not at hand (the run was gone on with
+    between the two, or the first failed) it is generated anew, and flagged so.
     """
     rejoined = record.trial.engine == "naive"
+    anew = before is None or before.status != "ok" or before.trial.utterance != record.trial.utterance
+    then = machine.snapshot()
     got = clock.listen(
         lambda: session.stream(record.trial), heard=heard, now=session.clock if rejoined else lambda: NAN
     )
     record = replace(record, chunks=got.chunks, end_s=got.end_s)
-    if rejoined and before is not None and before.trial.utterance == record.trial.utterance:
+    if rejoined and anew:
+        now = machine.snapshot()
+        record = replace(record, state=machine.state(then, now), flags=(*machine.flags(then, now), ANEW))
+    elif rejoined and before is not None:
         record = replace(record, state=before.state, flags=before.flags)
     return record, got.audio
 
@@ -165,8 +172,8 @@ def run(
         else:
             session = open_session(config, accept_cpml=accept_cpml)
         try:
-            if trials[0].phase not in ("cold", "warmup") and not sweep.replay:
-                # the cold and warm requests of this run were made by another process, and are on record
+            if trials[0].phase != "cold" and not sweep.replay:
+                # what another process warmed, and has on record, is cold in this one
                 for trial in warmups(trials):
                     execute(session, trial)
             begun, before = time.monotonic(), None
@@ -175,7 +182,7 @@ def run(
                 if time.monotonic() - start > max_seconds:
                     return
                 record, audio = execute(session, trial, before=before)
-                before = record if trial.phase == "timed" else before
+                before = record if trial.phase == "timed" or ANEW in record.flags else before
                 if keep_audio and len(audio) and record.status == "ok":
                     name = store.keep_audio(trial.id, audio, sample_rate=record.sample_rate)
                     record = replace(record, audio=name)

@@ -165,9 +165,12 @@ def read(folder: Path) -> Iterator[Record]:
     if not path.exists():
         return
     with open(path, "rb") as f:
-        for line in f:
+        for number, line in enumerate(f, 1):
             if line.endswith(b"\n"):
-                yield Record.from_json(line.decode("utf-8"))
+                try:
+                    yield Record.from_json(line.decode("utf-8"))
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {number}: {error}") from error
 
 
 def read_audio(folder: Path, record: Record) -> Signal:
