@@ -77,6 +77,21 @@ def test_stock_is_not_exact_and_seamless_is(compared):
     assert math.isnan(rows.loc["naive/none", "snr_db"]), "streamed and one-shot audio are not comparable by sample"
 
 
+def test_a_comparison_without_audio_still_tells_its_times(compared, tmp_path, capsys):
+    records = [replace(r, audio="") for r in store.read(compared)]
+    with store.Run.create(tmp_path / "mute", store.read_meta(compared)) as run:
+        for r in records:
+            run.append(r)
+    assert main(["show", str(tmp_path / "mute")]) == 0
+    out = capsys.readouterr().out
+    assert "no trial kept its audio" in out and "ttfc ms" in out and "seamless" in out
+    with store.Run.create(tmp_path / "begun", store.read_meta(compared)) as run:
+        run.append(next(r for r in records if r.trial.phase == "cold"))
+    assert main(["show", str(tmp_path / "begun")]) == 1
+    out = capsys.readouterr().out
+    assert "no timed request has succeeded yet" in out and "audio" not in out.split("note:")[0]
+
+
 def test_joins_of_naive_are_of_one_synthesis_and_have_times_of_their_own(compared):
     rows = pd.read_csv(compared / "compare.csv").drop_duplicates("variant").set_index("variant")
     none, pause = rows.loc["naive/none"], rows.loc["naive/pause"]
@@ -94,6 +109,7 @@ def test_joins_of_naive_are_of_one_synthesis_and_have_times_of_their_own(compare
         (["--engines", "stock"], "two or more of stock"),
         (["--engines", "stock", "stock"], "two or more"),
         (["--engines", "stock", "nive"], "Did you mean 'naive'"),
+        (["--engines", "stok"], "Did you mean 'stock'"),
         (["--stream-chunk-size", str(ONE_CHUNK)], "give a smaller one"),
         (["--texts", "tall"], "known: short, medium, long"),
         (["--text", "So soon?", "--texts", "short"], "one of --text, --texts and --texts-file"),
@@ -159,7 +175,7 @@ def test_a_level_step_at_the_seams_is_found_and_said():
     assert row["kind"] == "sentence" and row["seams"] == 8
     assert row["level_step_db_excess_lo"] > 3
     said = verdict(row, kind="sentence")
-    assert "level steps" in said and "dB" in said and "audible" in said
+    assert "level steps" in said and "dB" in said and "100% stand out" in said
 
 
 def test_first_and_later_seams_are_judged_apart():
@@ -227,6 +243,17 @@ def test_lost_samples_spoil_exactness_and_other_tokens_are_not_compared():
     assert comparison.compare([rough, reference])["snr_db"].iloc[0] == pytest.approx(20, abs=1)
     other = replace(whole, chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 39),))
     assert math.isnan(comparison.compare([good, replace(reference, record=other)])["snr_db"].iloc[0])
+
+
+def test_what_ran_on_beyond_the_longest_chunk_is_no_whole_to_hold_others_against():
+    chunks = (Chunk(0.1, 0.1, 2 * RATE - 3072, 0, ONE_CHUNK), Chunk(0.2, 0.2, 3072, 0, ONE_CHUNK + 2))
+    long = record("stock", chunks=(Chunk(0.1, 0.1, RATE, 0, 20), Chunk(0.2, 0.2, RATE, 0, ONE_CHUNK + 2)))
+    whole = record("stock", stream_chunk_size=ONE_CHUNK, chunks=chunks)
+    audio = noise(2.0)
+    pair = [Heard(r, audio, seams_table([r]), None) for r in (long, whole)]
+    assert math.isnan(comparison.compare(pair)["snr_db"].iloc[0])
+    one = replace(whole, chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, ONE_CHUNK + 2),))
+    assert comparison.compare([pair[0], replace(pair[1], record=one)])["snr_db"].iloc[0] > 100
 
 
 def test_other_settings_are_other_contenders_and_have_their_own_whole():

@@ -79,6 +79,13 @@ def test_writable(tmp_path):
     assert not doctor.writable(tmp_path / "file" / "below")
 
 
+def test_the_cache_is_where_it_was_asked_to_be(run, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XTTSBENCH_CACHE", str(tmp_path / "file"))
+    _, said = run()
+    assert f"cache: {tmp_path / 'file'}" in said and "set XTTSBENCH_CACHE" in said
+
+
 def test_an_unwritable_results_folder_is_a_warning(tmp_path):
     (tmp_path / "results").write_text("a file in its place")
     out = io.StringIO()

@@ -72,6 +72,16 @@ def test_do_sample_false_still_samples_and_skips_temperature_top_k_top_p(nano):
     assert "do_sample_still_samples" not in caveats(replace(no, engine="whole"))
 
 
+def test_inference_hands_over_no_bf16(nano):
+    """So naive and whole fail under it, and say so before the run."""
+    bf16 = replace(stock(), config=replace(stock().config, precision="bf16"))
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(TypeError, match="BFloat16"):
+        speak(nano, replace(bf16, engine="whole"), seed=1)
+    assert "bf16_inference_fails" in caveats(replace(bf16, engine="whole"))
+    assert "bf16_inference_fails" in caveats(replace(bf16, engine="naive"))
+    assert "bf16_inference_fails" not in caveats(bf16)
+
+
 def test_greedy_is_top_k_1(nano):
     greedy = stock(top_k=1)
     assert np.array_equal(speak(nano, greedy, seed=1).audio, speak(nano, greedy, seed=2).audio)

@@ -35,6 +35,10 @@ def caveats(trial: Trial, *, char_limits: Mapping[str, int] | None = None) -> di
         found["deepspeed_half_precision"] = (
             f"DeepSpeed runs the GPT in half precision, whatever the precision ({trial.config.precision}) says"
         )
+    if trial.config.precision == "bf16" and trial.engine in ("naive", "whole"):
+        found["bf16_inference_fails"] = (
+            "Xtts.inference hands samples over through numpy, which has no bf16: naive and whole fail under it; fp16 works"
+        )
     beams = s.num_beams if trial.engine not in STREAMING else 1
     if s.length_penalty != SETTINGS["length_penalty"].default and beams == 1:
         found["length_penalty_inert"] = "length_penalty acts only where beams are ranked; it changes nothing here"

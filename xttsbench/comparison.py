@@ -141,7 +141,18 @@ def by_order(heard: list[Heard]) -> pd.DataFrame:
 
 
 def verdict(row: pd.Series, *, kind: str) -> str:
-    """Return one sentence: what is heard more at these seams than elsewhere, or that no difference was found."""
+    """Return one sentence: what is heard more at these seams than elsewhere, or that no difference was found; and how exact they are."""
+    return _heard_more(row, kind) + _from_one_decode(row, kind)
+
+
+def _from_one_decode(row: pd.Series, kind: str) -> str:
+    snr = row.get("snr_db", NAN)
+    if kind != "chunk" or not math.isfinite(snr):
+        return ""
+    return f"; {snr:.0f} dB from one decode of the same tokens, {row['worst_seam_snr_db']:.0f} dB in the worst 25 ms"
+
+
+def _heard_more(row: pd.Series, kind: str) -> str:
     if kind == "-":
         return "no seam"
     if row["seams"] < LEAST_SEAMS:
@@ -150,7 +161,7 @@ def verdict(row: pd.Series, *, kind: str) -> str:
     for metric in exceeding(row):
         word, unit = WORDS[metric]
         share = row[f"{metric}_audible_share"]
-        heard = f" ({share:.0%} audible)" if math.isfinite(share) else " (too few controls for a share)"
+        heard = f" ({share:.0%} stand out)" if math.isfinite(share) else " (too few controls for a share)"
         found.append(
             f"{word} {row[f'{metric}_excess']:+.3g}{unit} "
             f"[{row[f'{metric}_excess_lo']:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls{heard}"
@@ -164,7 +175,16 @@ def verdict(row: pd.Series, *, kind: str) -> str:
             else ""
         )
         return f"not judged: nothing in this audio is like these seams{pauses}"
-    return "no difference found between seams and controls"
+    near = [m for m in WORDS if row.get(f"{m}_excess_lo", NAN) > 0]
+    if not near:
+        return "no difference found between seams and controls"
+    first = min(near, key=lambda m: row[f"{m}_p"])
+    word, unit = WORDS[first]
+    tested = sum(math.isfinite(row[f"{m}_p"]) for m in METRICS)
+    return (
+        f"no difference found, corrected for {tested} metrics (nearest: {word} {row[f'{first}_excess']:+.3g}{unit} "
+        f"[{row[f'{first}_excess_lo']:.3g}, {row[f'{first}_excess_hi']:.3g}], p {row[f'{first}_p']:.2g})"
+    )
 
 
 def exceeding(row: pd.Series) -> list[str]:
@@ -238,6 +258,9 @@ def whole_of(record: Record, references: dict[str, Heard]) -> Heard | None:
     """Return the whole decode of the same tokens that a record is held against; None if `references` of `wholes` has none."""
     whole = references.get(record.trial.utterance)
     if whole is None or not record.chunks or record.chunks[-1].tokens != whole.record.chunks[-1].tokens:
+        return None
+    spoken = [c.sentence for c in whole.record.chunks if c.samples]
+    if len(set(spoken)) < len(spoken):  # it ran on beyond the longest chunk, and has a seam of its own
         return None
     return whole
 

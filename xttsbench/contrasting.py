@@ -30,8 +30,12 @@ def show_comparison(folder: Path) -> int:
     apart = comparison.by_order(heard)
     every = pd.concat([rows.assign(order="all"), apart]) if len(rows) else rows
     store.write_derived(folder / "compare.csv", every.to_csv(index=False))
-    if not heard and len(trials):
-        print("no trial kept audio, and seams can't be judged without it; run again without --no-audio")
+    timed = [r for r in records if r.trial.phase in ("timed", "replay") and r.status == "ok"]
+    if not heard and not timed:
+        print("no timed request has succeeded yet")
+    elif not heard:
+        print(f"no trial kept its audio, and seams can't be judged without it\n\n{readable.INTERVALS}")
+        print(readable.times(summary).to_string(index=False))
     if len(rows):
         if rows["rtf"].notna().any():
             print(f"\nhow soon and how fast: {readable.INTERVALS}")
@@ -65,7 +69,8 @@ def show_comparison(folder: Path) -> int:
     overview = _figure(folder, heard, rows, found, corner=_corner(meta))
     written = [folder / "compare.csv", *([overview] if overview else []), *_close_ups(folder, heard, found)]
     print(f"\n{', '.join(map(str, written))}" + (f", {len(clips)} clips in {folder / 'clips'}" if clips else ""))
-    return 0 if len(rows) else 1
+    print(f"next: python -m xttsbench report {folder}")
+    return 0 if timed else 1
 
 
 def _clips(folder: Path, worst: list[tuple[Heard, int, str]]) -> list[Path]:
@@ -126,18 +131,22 @@ def _close_ups(folder: Path, heard: list[Heard], found: pd.DataFrame) -> list[Pa
 
     from xttsbench import plot
 
-    worst: dict[str, tuple[Heard, int]] = {}
-    for _, h, seam, _ in comparison.scored_seams(heard):
-        worst.setdefault(str(h.seams["kind"][seam]), (h, seam))
+    worst: dict[str, tuple[float, Heard, int, str]] = {}
+    for scored in comparison.scored_seams(heard):
+        _, h, seam, _ = scored
+        worst.setdefault(str(h.seams["kind"][seam]), scored)
     out = []
-    for kind, (h, seam) in sorted(worst.items()):
+    for kind, (score, h, seam, metric) in sorted(worst.items()):
         t = h.record.trial
         with plot.style():
             figure = Figure(figsize=(10.5, 7))
             mine = found[found["id"] == t.id]
             plot.close_up(figure.subplots(3, 2), h.audio, mine, seam=seam, sample_rate=h.record.sample_rate)
             name = comparison.variant(h.record)
-            figure.suptitle(f"The worst {kind} seam: {name}, text {t.text.name!r}, seed {t.seed}")
+            figure.suptitle(
+                f"The {kind} seam furthest from its own controls: {name}, text {t.text.name!r}, seed {t.seed}\n"
+                f"in {WORDS[metric][0]}, by {score:.0f} of the controls' spreads (of this utterance: it does not rank engines)"
+            )
             out.append(folder / f"worst-{kind}-seam.png")
             figure.savefig(out[-1])
     return out

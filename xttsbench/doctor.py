@@ -12,11 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
-import platformdirs
-
 from xttsbench import __version__, gpu, machine
 from xttsbench.combinations import INSTALL, NONE, Finding, examine
-from xttsbench.models.released import released
+from xttsbench.models.released import own_folder, released
 
 PACKAGES = (
     *("coqui-tts", "TTS", "coqpit", "torch", "torchaudio", "torchcodec", "transformers"),
@@ -102,10 +100,10 @@ def doctor(out: TextIO, *, quick: bool = False, results: Path = Path("results"))
     print(f"GPU: {device['gpu']}, driver {device['driver']}, CUDA up to {device['driver_cuda']}", file=out)
     print(f"xtts_v2: {released()}", file=out)
     found = list(examine(here))
-    cache = Path(platformdirs.user_cache_dir("xttsbench", appauthor=False))
+    cache = own_folder()
     for kind, folder, mend in (
         ("results", results.resolve(), "go to a folder of your own, or give one with --out"),
-        ("cache", cache, "set XDG_CACHE_HOME to a folder of your own"),
+        ("cache", cache, "set XTTSBENCH_CACHE to a folder of your own"),
     ):
         print(f"{kind}: {folder}", file=out)
         if not writable(folder):

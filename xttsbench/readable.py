@@ -39,7 +39,7 @@ ORDERS = (
     "first and later seams apart: first in its sentence, or first between sentences; "
     f"shares where there are {LEAST_SEAMS} seams or more"
 )
-SHARES = "share beyond the 99th percentile of their controls [95 % interval]; chance alone gives 1 %"
+SHARES = "share that stands out: beyond the 99th percentile of controls [95 % interval]; chance alone gives 1 %"
 SIZES = (
     "medians at the seams: the pause, in seconds and in pauses of the same audio; the pitch step; and for chunks the exactness "
     "against one decode of the same tokens, over all and in the worst 25 ms around a seam"

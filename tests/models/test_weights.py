@@ -169,6 +169,12 @@ def test_an_exported_nano_is_read_back_with_identical_outputs(nano, tmp_path):
     assert np.array_equal(speak(session_like), speak(nano.loaded.xtts))
 
 
+def test_an_export_of_an_export_still_knows_where_it_came_from(folder, tmp_path):
+    first = load(EngineConfig(model=str(folder)))
+    export_checkpoint(first, tmp_path / "second")
+    assert np.array_equal(speak(load_folder(tmp_path / "second")), speak(first.xtts))
+
+
 def test_export_overwrites_nothing(tiny, folder):
     with pytest.raises(ValueError, match="nothing is overwritten"):
         export_checkpoint(tiny, folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from xttsbench.models.weights import SIDECAR, Loaded
+from xttsbench.models.weights import SIDECAR, Loaded, sidecar
 
 
 def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
@@ -38,7 +38,7 @@ def export_checkpoint(loaded: Loaded, folder: Path) -> list[Path]:
         "class": type(xtts).__name__,
         "char_limits": {"en": xtts.tokenizer.char_limits["en"]},
         "note": loaded.note,
-        "from": loaded.model,
+        "from": sidecar(Path(loaded.model)).get("from", loaded.model),
     }
     (folder / SIDECAR).write_text(json.dumps(extra, indent=2), encoding="utf-8")
     return sorted(folder.iterdir())

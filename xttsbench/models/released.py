@@ -13,6 +13,11 @@ MODEL = "tts_models--multilingual--multi-dataset--xtts_v2"
 FILES = ("config.json", "model.pth", "vocab.json", "speakers_xtts.pth")
 
 
+def own_folder() -> Path:
+    """Return where this package keeps what it computes once: `XTTSBENCH_CACHE`, else the user's cache folder."""
+    return Path(os.environ.get("XTTSBENCH_CACHE") or platformdirs.user_cache_path("xttsbench", appauthor=False))
+
+
 @dataclass(frozen=True)
 class Released:
     """What is here of the released model.

@@ -23,6 +23,7 @@ import torchaudio
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from xttsbench.models.released import own_folder
 from xttsbench.settings import unknown
 from xttsbench.spec import VoiceSpec
 
@@ -119,7 +120,7 @@ def get(
         start = time.perf_counter()
         latent, embedding = speaker(xtts, spec.speaker)
         return Voice(latent, embedding, spec.label, time.perf_counter() - start)
-    folder = cache or cache_folder()
+    folder = cache or own_folder() / "voices"
     content = spec.sha256 or VoiceSpec.from_files([default_reference()]).sha256
     key = json.dumps([content, weights_sha256, *(settings[k] for k in sorted(settings))])
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
@@ -144,10 +145,3 @@ def get(
     except (OSError, SafetensorError):  # a cache that can't be written costs time, not the run
         pass
     return Voice(latent, embedding, spec.label, voice_s)
-
-
-def cache_folder() -> Path:
-    """Return where voices are kept: `XTTSBENCH_CACHE`, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("XTTSBENCH_CACHE") or platformdirs.user_cache_path("xttsbench")) / "voices"

@@ -130,7 +130,7 @@ def load(config: EngineConfig, *, accept_cpml: bool = False) -> Loaded:
     else:
         folder = _fetched(accept_cpml=accept_cpml) if config.model == "xtts_v2" else Path(config.model)
         xtts, sha = load_folder(folder, deepspeed=config.deepspeed), file_sha256(folder / "model.pth")
-        note = _sidecar(folder).get("note", "")
+        note = sidecar(folder).get("note", "")
     if config.deepspeed and config.model in ("nano", "random"):
         xtts.gpt.init_gpt_for_inference(kv_cache=xtts.args.kv_cache, use_deepspeed=True)
     xtts.to(config.device)
@@ -147,7 +147,7 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     from TTS.config import load_config
     from TTS.tts.models.xtts import Xtts
 
-    extra = _sidecar(folder)
+    extra = sidecar(folder)
     cls: Any = Xtts
     if extra.get("class") == "NanoXtts":
         from xttsbench.models.nano import NanoXtts
@@ -182,7 +182,7 @@ def load_folder(folder: Path, *, deepspeed: bool = False) -> Any:
     return xtts
 
 
-def _sidecar(folder: Path) -> dict[str, Any]:
+def sidecar(folder: Path) -> dict[str, Any]:
     """Return what `export_checkpoint` wrote beside the standard files, which coqui's formats have no words for."""
     path = folder / SIDECAR
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -10,15 +10,15 @@ import pandas as pd
 from xttsbench import table
 from xttsbench.report.clips import settings_in_words
 from xttsbench.report.encoding import WIDE, Picture, canvas, panels, picture
-from xttsbench.report.picking import alike, drawable, some_texts, spread
+from xttsbench.report.picking import alike, drawable, some_texts, spread, whole_decodes
 from xttsbench.report.reading import Reading
-from xttsbench.settings import ONE_CHUNK, STREAMING
+from xttsbench.settings import STREAMING
 
 
 def of_times(run: Reading) -> Iterator[Picture]:
     """Draw the figures of times that the run has something to show in; call it inside `plot.style()`."""
     done = drawable(run.done)
-    done = done[done["stream_chunk_size"] != ONE_CHUNK]
+    done = done[~whole_decodes(done)]
     if not len(done):
         return
     yield from _life(run, done)
@@ -113,7 +113,7 @@ def _model(run: Reading, done: pd.DataFrame) -> Iterator[Picture]:
 
     longest = done.groupby("text")["audio_s"].median().idxmax()
     trials = drawable(run.trials)
-    trials = trials[(trials["text"] == longest) & (trials["stream_chunk_size"] != ONE_CHUNK)]
+    trials = trials[(trials["text"] == longest) & ~whole_decodes(trials)]
     for engine in STREAMING:
         mine = trials[trials["engine"] == engine]
         try:

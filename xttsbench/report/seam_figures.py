@@ -11,9 +11,9 @@ from xttsbench import comparison, places
 from xttsbench.comparison import WORDS
 from xttsbench.metrics.seams import METRICS
 from xttsbench.report.encoding import WIDE, Picture, canvas, picture
-from xttsbench.report.picking import drawable
+from xttsbench.report.picking import drawable, whole_decodes
 from xttsbench.report.reading import Reading
-from xttsbench.settings import ONE_CHUNK, SETTINGS
+from xttsbench.settings import SETTINGS
 
 MOST_VARIANTS = 7
 MOST_METRICS = 3
@@ -25,7 +25,7 @@ def of_seams(run: Reading) -> Iterator[Picture]:
     """Draw the figures of seams that the run has something to show in; call it inside `plot.style()`."""
     from xttsbench import plot
 
-    corner = plot.corner_of(drawable(run.done[run.done["stream_chunk_size"] != ONE_CHUNK]))
+    corner = plot.corner_of(drawable(run.done[~whole_decodes(run.done)]))
     found = places.places(list(run.heard))
     few, which = _few(run)
     yield from _audible(few, which, corner)
