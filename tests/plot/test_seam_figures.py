@@ -139,7 +139,7 @@ def test_every_seam_of_a_real_run_is_drawn_beside_a_control(heard):
         for seam in (0, len(h.seams) - 1):
             grid = axes(3, 2, size=(10, 7))
             plot.close_up(grid, h.audio, mine, seam=seam, sample_rate=h.record.sample_rate, around_s=0.1)
-            assert f"seam {seam}, between chunks" in words(grid[0, 0]) and "without a seam" in words(grid[0, 1])
+            assert f"seam {seam}, between chunks" in words(grid[0, 0]) and "most ordinary" in words(grid[0, 1])
             assert "click" in words(grid[0, 0]) and "ms" in words(grid[2, 0])
             for left, right in grid:
                 assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()

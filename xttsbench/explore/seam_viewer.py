@@ -236,7 +236,7 @@ def drawn(table: pd.DataFrame, seam: Seam, *, around_s: float, corner: str = "")
             figure.supxlabel(corner, fontsize=7, x=0.995, ha="right", color="#666666")
         return inline.picture(
             figure,
-            alt=f"Waveform, spectrogram and F0, {around_s * 1000:.0f} ms to each side of seam {seam.index} of {seam.variant}, beside a place like it without a seam.",
+            alt=f"Waveform, spectrogram and F0, {around_s * 1000:.0f} ms to each side of seam {seam.index} of {seam.variant}, beside the most ordinary of its controls.",
         )
 
 
@@ -246,7 +246,7 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
     clips: list[tuple[str, Signal | None]] = [
         ("with the seam", with_seam(seam, around_s=around_s)),
         ("without it: one decode of the same tokens", without_seam(seam, heard, around_s=around_s)),
-        ("a place like it without a seam", at_control(seam, table, around_s=around_s)),
+        ("the most ordinary of its controls", at_control(seam, table, around_s=around_s)),
     ]
     players = "".join(
         inline.audio(wav(clip, sample_rate=rate, slower=slower), label=label)
@@ -256,7 +256,7 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
     lacks = []
     if clips[1][1] is None:
         lacks.append(
-            "This run holds no whole decode of the same tokens, so the seam can't be taken away; compare with the place like it"
+            "This run holds no whole decode of the same tokens, so the seam can't be taken away; compare with the control"
         )
     if clips[2][1] is None:
         lacks.append("Nothing else in this audio is like this seam, so there is no control to hear")

@@ -49,7 +49,7 @@ def close_up(
             "of one utterance that has this seam, e.g. places[places['id'] == id]."
         )
     here = mine[mine["place"] == "seam"].iloc[0]
-    control = ordinary(mine[mine["place"] == "control"])
+    control = ordinary(mine[mine["place"] == "control"], samples=len(audio))
     kind = {"chunk": "between chunks", "sentence": "between sentences"}.get(here["kind"], here["kind"])
     _column(axes[:, 0], audio, here, sample_rate=sample_rate, around_s=around_s, colour=SEAM)
     axes[-1, 0].set_xlabel("time from the seam (ms)")
@@ -61,7 +61,7 @@ def close_up(
         return axes
     _column(axes[:, 1], audio, control, sample_rate=sample_rate, around_s=around_s, colour=CONTROL)
     axes[-1, 1].set_xlabel("time from the control (ms)")
-    axes[0, 1].set_title(_titled("a place like it without a seam", control, sample_rate), pad=34)
+    axes[0, 1].set_title(_titled("the most ordinary of its controls", control, sample_rate), pad=34)
     loudest = max(abs(v) for ax in axes[0] for v in ax.get_ylim())
     images = [ax.images[0] for ax in axes[1]]
     top = max(image.get_clim()[1] for image in images)
