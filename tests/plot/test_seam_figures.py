@@ -275,7 +275,8 @@ def test_looks_are_distinct_and_an_engine_keeps_its_own():
     names = ["naive/pause", "naive/none", "stock", "seamless", "whole", "20/256"]
     looks = look(names)
     assert len(set(looks.values())) == len(names) and list(looks) == names
-    assert looks["stock"] == look(["stock"])["stock"] and looks["naive/pause"] == look(["naive"])["naive"]
+    assert all(looks[name] == look([name])[name] for name in names[:5]), "whatever it is drawn beside"
+    assert looks["naive/none"] == look(["naive"])["naive"]
     assert len(set(look(range(30)).values())) == 30
 
 

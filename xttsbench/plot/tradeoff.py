@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xttsbench.plot.style import ENGINE, FAINT, INK, MARKER, label, put_corner, put_legend, put_nothing, scale
+from xttsbench.plot.style import FAINT, INK, label, look, put_corner, put_legend, put_nothing, scale
 from xttsbench.stats import pareto
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def trade_off(
         label="Pareto front (full symbols): no other is better in both",
         zorder=1,
     )
+    looks = look(known[labels])
     lines: list[Box] = []
     for k, (_, row) in enumerate(known.iterrows()):
-        engine = str(row[labels]).split("/")[0].split(" ")[0]
-        colour, marker = ENGINE.get(engine, INK), MARKER.get(engine, "o")
+        colour, marker = looks[row[labels]]
         left, right = _interval(row, x)
         low, high = _interval(row, y)
         lines += [(left, at_y[k], right, at_y[k]), (at_x[k], low, at_x[k], high)]
