@@ -98,17 +98,17 @@ def scale(name: str) -> float:
 
 
 def label(name: str) -> str:
-    """Return the axis label of a column, with its unit; of a seam metric also for its excess and its audible share.
+    """Return the axis label of a column, with its unit; of a seam metric also for its excess and its share of seams.
 
     Examples
     --------
     >>> label("ttfc_s"), label("top_k")
     ('time to first chunk (ms)', 'top_k')
     >>> label("pitch_step_cents_excess"), label("click_audible_share")
-    ('pitch step at seams over controls (cents)', 'share of seams with an audible click')
+    ('pitch step at seams over controls (cents)', 'share of seams whose click is beyond 99 % of controls')
     """
     if name.endswith("_audible_share"):
-        return f"share of seams with an audible {_said(name.removesuffix('_audible_share'))[0]}"
+        return f"share of seams whose {_said(name.removesuffix('_audible_share'))[0]} is beyond 99 % of controls"
     words, unit = _said(name.removesuffix("_excess"))
     words += " at seams over controls" if name.endswith("_excess") else ""
     return f"{words} ({unit})" if unit else words
