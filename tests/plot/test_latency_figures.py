@@ -223,6 +223,34 @@ def test_names_in_a_trade_off_cover_neither_each_other_nor_a_point():
     assert not any(box.contains(*point) for box in boxes for point in points)
 
 
+def test_a_name_in_a_trade_off_is_nearest_to_its_own_mark_or_led_to_it_and_has_its_colour():
+    names, rng = ["stock", "seamless", "naive/none", "naive/pause", "naive/trimmed", "whole"], np.random.default_rng(2)
+    crowd = pd.DataFrame(dict(variant=names, safe_start_s=0.5, click_excess=1.0)).assign(
+        safe_start_s=lambda t: t["safe_start_s"] + rng.uniform(0, 0.03, len(t))
+    )
+    apart = pd.DataFrame(dict(variant=["20/1024"], safe_start_s=[2.0], click_excess=[2.0]))
+    rows = pd.concat([crowd, apart], ignore_index=True)
+    ax = drawn(plot.trade_off, rows)
+    marks = ax.transData.transform(rows[["safe_start_s", "click_excess"]].to_numpy() * [1000, 1])
+    led = {tuple(a.xy) for a in ax.texts if getattr(a, "arrow_patch", None)}
+    said = {a.get_text(): a for a in ax.texts}
+    for k, name in enumerate(rows["variant"]):
+        (left, low), (right, high) = said[name].get_window_extent().get_points()
+        away = np.hypot(*(marks - np.clip(marks, (left, low), (right, high))).T)
+        assert away.argmin() == k or tuple(said[name].xy) in led, name
+        assert mpl.colors.to_rgb(said[name].get_color()) == pytest.approx(
+            0.7 * np.array(mpl.colors.to_rgb(ax.containers[k].lines[0].get_color()))
+        )
+    assert led and tuple(said["20/1024"].xy) not in led, "only where it is needed"
+
+
+def test_no_axis_of_a_trade_off_runs_below_a_zero_that_nothing_can_pass():
+    near = contenders().assign(safe_start_s=lambda t: t["safe_start_s"] / 10)
+    ax = drawn(plot.trade_off, near)
+    assert ax.get_xlim()[0] == 0 and ax.get_ylim()[0] < 0, "an excess may be negative"
+    assert drawn(plot.trade_off, near.assign(pitch_step_cents=-5.0), x="pitch_step_cents").get_xlim()[0] < -5
+
+
 def test_the_front_of_a_trade_off_is_full_and_what_can_not_be_drawn_is_said():
     ax = drawn(plot.trade_off, contenders())
     full = [c.lines[0].get_markerfacecolor() != "white" for c in ax.containers]
