@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import matplotlib as mpl
@@ -276,6 +277,12 @@ def test_the_parts_of_ttfc_are_drawn_where_they_are_known():
     assert "6.00 ms of step" in both and "4.00 ms of vocoder" in both and "100 ms + tokens × 10.00 ms" in both
     slow = words(drawn(plot.ttfc_model, fit_ttfc(pd.concat([timed, staged.assign(stage_token_loop_s=3.0)]))))
     assert "one would be negative" in slow and "of vocoder" not in slow
+
+
+def test_a_large_spread_is_said_in_plain_digits():
+    fit = fit_ttfc(rows_of(*[0.1 + 0.01 * size for size in (10, 20, 40)], first_tokens=[10, 20, 40]))
+    for spread_s, said in ((1.2736, "within 1,274 ms"), (0.0123456, "within 12.3 ms")):
+        assert said in words(drawn(plot.ttfc_residuals, dataclasses.replace(fit, spread_s=spread_s)))
 
 
 def test_stages_are_medians_a_second_of_audio():

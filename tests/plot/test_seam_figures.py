@@ -153,7 +153,7 @@ def test_the_control_beside_a_seam_is_an_ordinary_one(heard):
     table.loc[odd, "click"] = 1e6
     grid = axes(3, 2)
     plot.close_up(grid, h.audio, table, seam=0, sample_rate=h.record.sample_rate)
-    assert "click 1e+06" not in words(grid[0, 1])
+    assert "click 1,000,000" not in words(grid[0, 1])
     alone = table[table["place"] == "seam"]
     grid = axes(3, 2)
     plot.close_up(grid, h.audio, alone, seam=0, sample_rate=h.record.sample_rate)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 import pandas as pd
 
 from xttsbench import comparison, plot, store
@@ -15,7 +14,7 @@ from xttsbench.clips import Signal, wav
 from xttsbench.comparison import WORDS, Heard
 from xttsbench.explore import inline
 from xttsbench.places import places
-from xttsbench.plot.style import LABELS
+from xttsbench.plot.style import LABELS, figures
 from xttsbench.worst import Seam, at_control, beside_controls, ranked, with_seam, without_seam
 
 ALL = "all"
@@ -264,4 +263,4 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
 
 
 def _number(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{np.abs(value):.3g}"
+    return "-" if not math.isfinite(value) else figures(abs(value))

@@ -11,7 +11,7 @@ import pandas as pd
 from xttsbench.metrics.seams import METRICS
 from xttsbench.places import ordinary
 from xttsbench.plot.signals import Signal, pitch, spectrogram, waveform
-from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, put_nothing
+from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, figures, put_nothing
 
 CONTEXT_S = 0.1
 DRAWINGS = (waveform, spectrogram, pitch)
@@ -111,13 +111,8 @@ def _said(row: pd.Series) -> str:
         if np.isfinite(row[metric]):
             short = re.sub(" against.*", " ratio", words)
             values.append(
-                f"{short} {_short(row[metric] * by)}"
+                f"{short} {figures(row[metric] * by)}"
                 + (f" {unit}" if unit not in ("", "robust deviations", "times") else "")
             )
     half = (len(values) + 1) // 2
     return ";  ".join(values[:half]) + "\n" + ";  ".join(values[half:])
-
-
-def _short(value: float) -> str:
-    """Return three figures of a number, and no more digits than that."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -118,6 +118,19 @@ def _said(name: str) -> tuple[str, str]:
     return LABELS.get(name, (name, "", 1.0))[:2]
 
 
+def figures(value: float) -> str:
+    """Return a number with three figures, or with all that are before its point; never in powers of ten.
+
+    Examples
+    --------
+    >>> figures(1273.6), figures(-12.345), figures(0.00002), figures(3.0)
+    ('1,274', '-12.3', '0.00002', '3')
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, precision=3, unique=False, fractional=False, trim="-")
+
+
 def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
     """Return (colour, marker) by name: engines and the joins of naive have their own, as has the first variant of each; others take turns.
 
