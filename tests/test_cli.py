@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,6 +67,16 @@ def test_show_prints_the_table_again(run, capsys):
     assert "median [95 % bootstrap interval]" in out and "stock" in out and "whole" in out
     assert "careful: 2 of 2 settings have under 5 repeats" in out
     assert "nano is a small stand-in" in out and "--like" in out
+
+
+def test_a_line_of_progress_is_about_the_trial_that_it_counts_and_gives_one_estimate(in_tmp, capsys):
+    assert main(["sweep", *TINY, "--engines", "stock", "--out", "one"]) == 0
+    lines = re.findall(r"(\d)/4 \[([^\]]*)\]", capsys.readouterr().err)
+    phases = ["", "cold", "warmup", "timed", "stages"]
+    assert {n for n, _ in lines} >= {"0", "4"}
+    for n, said in lines:
+        assert f"{phases[int(n)]}, " in said if int(n) else "," not in said
+        assert "<" not in said and said.count(" left") == (n != "0")
 
 
 def test_like_takes_what_is_not_given_from_the_run(run, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from xttsbench import comparison, places, store
@@ -75,3 +76,13 @@ def test_exactness_by_distance_is_a_median_over_chunk_seams(heard):
     assert first["snr_db"] == mine.median() and first["seams"] == len(mine)
     other = table.assign(kind="sentence")
     assert not len(places.by_distance(other)) and not len(places.by_distance(table.iloc[:0]))
+
+
+def test_an_ordinary_control_is_in_the_middle_of_all_and_away_from_the_ends_of_the_audio():
+    rows = pd.DataFrame({"sample": np.arange(1, 6) * 10000, "overlap_samples": 256, "sample_rate": 24000})
+    rows = rows.assign(**dict.fromkeys(METRICS, (3.0, 1.0, 2.0, 4.0, 5.0)))
+    assert places.ordinary(rows, samples=100000)["sample"] == 30000, "the one in the middle lies too near to the start"
+    assert places.ordinary(rows.assign(sample=rows["sample"] + 10000), samples=100000)["sample"] == 20000
+    assert places.ordinary(rows.iloc[:1], samples=100000)["sample"] == 10000, "better one near an end than none"
+    assert places.ordinary(rows, samples=52000)["sample"] == 30000
+    assert places.ordinary(rows.iloc[:0], samples=100000) is None

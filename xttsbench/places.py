@@ -15,6 +15,7 @@ from xttsbench.record import NAN
 
 PLACE = ("id", "variant", "engine", "text", "seed", "place", "seam", "kind", "sample", "overlap_samples", "sample_rate")
 DISTANCE = ("id", "variant", "engine", "text", "seed", "seam", "kind", "from_s", "to_s", "snr_db", "lsd_db")
+ROOM_S = 0.5  # the widest that a control is drawn to each side
 BY_DISTANCE = ("variant", "from_s", "to_s", "seams", "snr_db", "snr_db_lo", "snr_db_hi")
 
 
@@ -132,12 +133,19 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("variant", key=lambda names: names.map(natural), kind="stable", ignore_index=True)
 
 
-def ordinary(controls: pd.DataFrame) -> pd.Series | None:
-    """Return of some controls in `places` the one whose metrics lie nearest to the middle of all; None without any."""
+def ordinary(controls: pd.DataFrame, *, samples: int) -> pd.Series | None:
+    """Return of some controls in `places` the one whose metrics lie nearest to the middle of all; None without any.
+
+    One with half a second of the audio, `samples` long, to both its sides comes before any other, so that it can be seen and
+    heard as a whole.
+    """
     if not len(controls):
         return None
     ranks = controls[list(METRICS)].astype(float).abs().rank(pct=True)
-    return controls.iloc[int((ranks - 0.5).abs().mean(axis=1).fillna(1.0).to_numpy().argmin())]
+    far = (ranks - 0.5).abs().mean(axis=1).fillna(1.0)
+    room = ROOM_S * controls["sample_rate"]
+    cut = (controls["sample"] < room) | (controls["sample"] + controls["overlap_samples"] + room > samples)
+    return controls.iloc[int((far + cut).to_numpy().argmin())]
 
 
 def _contenders(heard: list[Heard]) -> list[tuple[dict[str, object], Heard]]:

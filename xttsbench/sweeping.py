@@ -21,6 +21,7 @@ from xttsbench.showing import duration
 from xttsbench.spec import Trial
 
 COMPARED = ("cpu", "threads", "gpu", "driver", "torch_cuda", "python", "versions", "commit")
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"  # the run itself says what is left
 ASSUMED_RTF = {("nano", "cpu"): 0.3, ("random", "cpu"): 4.5, ("nano", "cuda"): 0.3, ("random", "cuda"): 0.4}
 
 
@@ -79,7 +80,7 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
         run = store.Run.resume(folder)
     else:
         run = store.Run.create(folder, meta)
-    bar = tqdm(total=len(todo), unit="trial", dynamic_ncols=True)
+    bar = tqdm(total=len(todo), bar_format=BAR, dynamic_ncols=True)
     interrupted = ""
     try:
         with run, bar:
@@ -92,9 +93,9 @@ def execute(plan: Sweep, args: argparse.Namespace, *, present: Callable[[Path], 
                 max_seconds=args.max_seconds if args.max_seconds is not None else math.inf,
             )
             for step in steps:
-                bar.update()
                 t = step.record.trial
                 bar.set_postfix_str(f"{t.engine} {t.text.name} {t.phase}, {duration(step.left_s)} left", refresh=False)
+                bar.update()
                 if step.record.status != "ok" and t.phase in ("timed", "replay"):
                     bar.write(f"failed: {t.engine} {t.text.name}: {step.record.error}", file=sys.stderr)
             if bar.n < len(todo):

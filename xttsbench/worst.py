@@ -97,7 +97,7 @@ def without_seam(seam: Seam, heard: list[Heard], *, around_s: float) -> Signal |
 
 def at_control(seam: Seam, places: pd.DataFrame, *, around_s: float) -> Signal | None:
     """Return as long a stretch of the same audio around the most ordinary of the seam's controls; None without one."""
-    control = ordinary(_of(places, seam.heard.record.trial.id, seam.index, "control"))
+    control = ordinary(_of(places, seam.heard.record.trial.id, seam.index, "control"), samples=len(seam.heard.audio))
     if control is None:
         return None
     shift = float(control["sample"]) / seam.heard.record.sample_rate - seam.at_s

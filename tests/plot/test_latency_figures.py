@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import matplotlib as mpl
@@ -223,6 +224,34 @@ def test_names_in_a_trade_off_cover_neither_each_other_nor_a_point():
     assert not any(box.contains(*point) for box in boxes for point in points)
 
 
+def test_a_name_in_a_trade_off_is_nearest_to_its_own_mark_or_led_to_it_and_has_its_colour():
+    names, rng = ["stock", "seamless", "naive/none", "naive/pause", "naive/trimmed", "whole"], np.random.default_rng(2)
+    crowd = pd.DataFrame(dict(variant=names, safe_start_s=0.5, click_excess=1.0)).assign(
+        safe_start_s=lambda t: t["safe_start_s"] + rng.uniform(0, 0.03, len(t))
+    )
+    apart = pd.DataFrame(dict(variant=["20/1024"], safe_start_s=[2.0], click_excess=[2.0]))
+    rows = pd.concat([crowd, apart], ignore_index=True)
+    ax = drawn(plot.trade_off, rows)
+    marks = ax.transData.transform(rows[["safe_start_s", "click_excess"]].to_numpy() * [1000, 1])
+    led = {tuple(a.xy) for a in ax.texts if getattr(a, "arrow_patch", None)}
+    said = {a.get_text(): a for a in ax.texts}
+    for k, name in enumerate(rows["variant"]):
+        (left, low), (right, high) = said[name].get_window_extent().get_points()
+        away = np.hypot(*(marks - np.clip(marks, (left, low), (right, high))).T)
+        assert away.argmin() == k or tuple(said[name].xy) in led, name
+        assert mpl.colors.to_rgb(said[name].get_color()) == pytest.approx(
+            0.7 * np.array(mpl.colors.to_rgb(ax.containers[k].lines[0].get_color()))
+        )
+    assert led and tuple(said["20/1024"].xy) not in led, "only where it is needed"
+
+
+def test_no_axis_of_a_trade_off_runs_below_a_zero_that_nothing_can_pass():
+    near = contenders().assign(safe_start_s=lambda t: t["safe_start_s"] / 10)
+    ax = drawn(plot.trade_off, near)
+    assert ax.get_xlim()[0] == 0 and ax.get_ylim()[0] < 0, "an excess may be negative"
+    assert drawn(plot.trade_off, near.assign(pitch_step_cents=-5.0), x="pitch_step_cents").get_xlim()[0] < -5
+
+
 def test_the_front_of_a_trade_off_is_full_and_what_can_not_be_drawn_is_said():
     ax = drawn(plot.trade_off, contenders())
     full = [c.lines[0].get_markerfacecolor() != "white" for c in ax.containers]
@@ -248,6 +277,12 @@ def test_the_parts_of_ttfc_are_drawn_where_they_are_known():
     assert "6.00 ms of step" in both and "4.00 ms of vocoder" in both and "100 ms + tokens × 10.00 ms" in both
     slow = words(drawn(plot.ttfc_model, fit_ttfc(pd.concat([timed, staged.assign(stage_token_loop_s=3.0)]))))
     assert "one would be negative" in slow and "of vocoder" not in slow
+
+
+def test_a_large_spread_is_said_in_plain_digits():
+    fit = fit_ttfc(rows_of(*[0.1 + 0.01 * size for size in (10, 20, 40)], first_tokens=[10, 20, 40]))
+    for spread_s, said in ((1.2736, "within 1,274 ms"), (0.0123456, "within 12.3 ms")):
+        assert said in words(drawn(plot.ttfc_residuals, dataclasses.replace(fit, spread_s=spread_s)))
 
 
 def test_stages_are_medians_a_second_of_audio():

@@ -139,7 +139,7 @@ def test_every_seam_of_a_real_run_is_drawn_beside_a_control(heard):
         for seam in (0, len(h.seams) - 1):
             grid = axes(3, 2, size=(10, 7))
             plot.close_up(grid, h.audio, mine, seam=seam, sample_rate=h.record.sample_rate, around_s=0.1)
-            assert f"seam {seam}, between chunks" in words(grid[0, 0]) and "without a seam" in words(grid[0, 1])
+            assert f"seam {seam}, between chunks" in words(grid[0, 0]) and "most ordinary" in words(grid[0, 1])
             assert "click" in words(grid[0, 0]) and "ms" in words(grid[2, 0])
             for left, right in grid:
                 assert left.get_xlim() == right.get_xlim() and left.get_ylim() == right.get_ylim()
@@ -153,7 +153,7 @@ def test_the_control_beside_a_seam_is_an_ordinary_one(heard):
     table.loc[odd, "click"] = 1e6
     grid = axes(3, 2)
     plot.close_up(grid, h.audio, table, seam=0, sample_rate=h.record.sample_rate)
-    assert "click 1e+06" not in words(grid[0, 1])
+    assert "click 1,000,000" not in words(grid[0, 1])
     alone = table[table["place"] == "seam"]
     grid = axes(3, 2)
     plot.close_up(grid, h.audio, alone, seam=0, sample_rate=h.record.sample_rate)
@@ -275,7 +275,8 @@ def test_looks_are_distinct_and_an_engine_keeps_its_own():
     names = ["naive/pause", "naive/none", "stock", "seamless", "whole", "20/256"]
     looks = look(names)
     assert len(set(looks.values())) == len(names) and list(looks) == names
-    assert looks["stock"] == look(["stock"])["stock"] and looks["naive/pause"] == look(["naive"])["naive"]
+    assert all(looks[name] == look([name])[name] for name in names[:5]), "whatever it is drawn beside"
+    assert looks["naive/none"] == look(["naive"])["naive"]
     assert len(set(look(range(30)).values())) == 30
 
 

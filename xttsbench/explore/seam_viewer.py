@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 import pandas as pd
 
 from xttsbench import comparison, plot, store
@@ -15,7 +14,7 @@ from xttsbench.clips import Signal, wav
 from xttsbench.comparison import WORDS, Heard
 from xttsbench.explore import inline
 from xttsbench.places import places
-from xttsbench.plot.style import LABELS
+from xttsbench.plot.style import LABELS, figures
 from xttsbench.worst import Seam, at_control, beside_controls, ranked, with_seam, without_seam
 
 ALL = "all"
@@ -236,7 +235,7 @@ def drawn(table: pd.DataFrame, seam: Seam, *, around_s: float, corner: str = "")
             figure.supxlabel(corner, fontsize=7, x=0.995, ha="right", color="#666666")
         return inline.picture(
             figure,
-            alt=f"Waveform, spectrogram and F0, {around_s * 1000:.0f} ms to each side of seam {seam.index} of {seam.variant}, beside a place like it without a seam.",
+            alt=f"Waveform, spectrogram and F0, {around_s * 1000:.0f} ms to each side of seam {seam.index} of {seam.variant}, beside the most ordinary of its controls.",
         )
 
 
@@ -246,7 +245,7 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
     clips: list[tuple[str, Signal | None]] = [
         ("with the seam", with_seam(seam, around_s=around_s)),
         ("without it: one decode of the same tokens", without_seam(seam, heard, around_s=around_s)),
-        ("a place like it without a seam", at_control(seam, table, around_s=around_s)),
+        ("the most ordinary of its controls", at_control(seam, table, around_s=around_s)),
     ]
     players = "".join(
         inline.audio(wav(clip, sample_rate=rate, slower=slower), label=label)
@@ -256,7 +255,7 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
     lacks = []
     if clips[1][1] is None:
         lacks.append(
-            "This run holds no whole decode of the same tokens, so the seam can't be taken away; compare with the place like it"
+            "This run holds no whole decode of the same tokens, so the seam can't be taken away; compare with the control"
         )
     if clips[2][1] is None:
         lacks.append("Nothing else in this audio is like this seam, so there is no control to hear")
@@ -264,4 +263,4 @@ def played(table: pd.DataFrame, seam: Seam, heard: list[Heard], *, around_s: flo
 
 
 def _number(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{np.abs(value):.3g}"
+    return "-" if not math.isfinite(value) else figures(abs(value))

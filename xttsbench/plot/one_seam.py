@@ -11,7 +11,7 @@ import pandas as pd
 from xttsbench.metrics.seams import METRICS
 from xttsbench.places import ordinary
 from xttsbench.plot.signals import Signal, pitch, spectrogram, waveform
-from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, put_nothing
+from xttsbench.plot.style import CONTROL, INK, LABELS, SEAM, figures, put_nothing
 
 CONTEXT_S = 0.1
 DRAWINGS = (waveform, spectrogram, pitch)
@@ -49,7 +49,7 @@ def close_up(
             "of one utterance that has this seam, e.g. places[places['id'] == id]."
         )
     here = mine[mine["place"] == "seam"].iloc[0]
-    control = ordinary(mine[mine["place"] == "control"])
+    control = ordinary(mine[mine["place"] == "control"], samples=len(audio))
     kind = {"chunk": "between chunks", "sentence": "between sentences"}.get(here["kind"], here["kind"])
     _column(axes[:, 0], audio, here, sample_rate=sample_rate, around_s=around_s, colour=SEAM)
     axes[-1, 0].set_xlabel("time from the seam (ms)")
@@ -61,7 +61,7 @@ def close_up(
         return axes
     _column(axes[:, 1], audio, control, sample_rate=sample_rate, around_s=around_s, colour=CONTROL)
     axes[-1, 1].set_xlabel("time from the control (ms)")
-    axes[0, 1].set_title(_titled("a place like it without a seam", control, sample_rate), pad=34)
+    axes[0, 1].set_title(_titled("the most ordinary of its controls", control, sample_rate), pad=34)
     loudest = max(abs(v) for ax in axes[0] for v in ax.get_ylim())
     images = [ax.images[0] for ax in axes[1]]
     top = max(image.get_clim()[1] for image in images)
@@ -111,13 +111,8 @@ def _said(row: pd.Series) -> str:
         if np.isfinite(row[metric]):
             short = re.sub(" against.*", " ratio", words)
             values.append(
-                f"{short} {_short(row[metric] * by)}"
+                f"{short} {figures(row[metric] * by)}"
                 + (f" {unit}" if unit not in ("", "robust deviations", "times") else "")
             )
     half = (len(values) + 1) // 2
     return ";  ".join(values[:half]) + "\n" + ";  ".join(values[half:])
-
-
-def _short(value: float) -> str:
-    """Return three figures of a number, and no more digits than that."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

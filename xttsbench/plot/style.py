@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import textwrap
 import threading
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from xttsbench.settings import JOINS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,12 @@ ENGINE = {"stock": "#0072b2", "naive": "#d55e00", "whole": "#333333", "seamless"
 MARKER = {"stock": "o", "naive": "s", "whole": "X", "seamless": "^"}
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#333333")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LOOKS = {name: (ENGINE[name], MARKER[name]) for name in ENGINE}
+LOOKS |= zip(
+    (f"naive/{join}" for join in JOINS),
+    [LOOKS["naive"], *zip(SERIES[3:5], MARKERS[3:5], strict=True)],
+    strict=True,
+)
 LABELS = {
     "ttfc_s": ("time to first chunk", "ms", 1000.0),
     "ttfa_s": ("time to first audible sample", "ms", 1000.0),
@@ -91,17 +98,17 @@ def scale(name: str) -> float:
 
 
 def label(name: str) -> str:
-    """Return the axis label of a column, with its unit; of a seam metric also for its excess and its audible share.
+    """Return the axis label of a column, with its unit; of a seam metric also for its excess and its share of seams.
 
     Examples
     --------
     >>> label("ttfc_s"), label("top_k")
     ('time to first chunk (ms)', 'top_k')
     >>> label("pitch_step_cents_excess"), label("click_audible_share")
-    ('pitch step at seams over controls (cents)', 'share of seams with an audible click')
+    ('pitch step at seams over controls (cents)', 'share of seams whose click is beyond 99 % of controls')
     """
     if name.endswith("_audible_share"):
-        return f"share of seams with an audible {_said(name.removesuffix('_audible_share'))[0]}"
+        return f"share of seams whose {_said(name.removesuffix('_audible_share'))[0]} is beyond 99 % of controls"
     words, unit = _said(name.removesuffix("_excess"))
     words += " at seams over controls" if name.endswith("_excess") else ""
     return f"{words} ({unit})" if unit else words
@@ -111,20 +118,33 @@ def _said(name: str) -> tuple[str, str]:
     return LABELS.get(name, (name, "", 1.0))[:2]
 
 
-def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
-    """Return (colour, marker) by name: an engine has its own, as has the first of its variants; others take their turn.
+def figures(value: float) -> str:
+    """Return a number with three figures, or with all that are before its point; never in powers of ten.
 
     Examples
     --------
-    >>> look(["naive/pause", "stock"]) == {"naive/pause": look(["naive"])["naive"], "stock": look(["stock"])["stock"]}
+    >>> figures(1273.6), figures(-12.345), figures(0.00002), figures(3.0)
+    ('1,274', '-12.3', '0.00002', '3')
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return np.format_float_positional(value, precision=3, unique=False, fractional=False, trim="-")
+
+
+def look(names: Iterable[Any]) -> dict[Any, tuple[str, str]]:
+    """Return (colour, marker) by name: engines and the joins of naive have their own, as has the first variant of each; others take turns.
+
+    Examples
+    --------
+    >>> look(["naive/trimmed", "stock"]) == look(["naive/trimmed"]) | look(["stock"])
     True
     """
     wanted = list(dict.fromkeys(names))
-    out: dict[Any, tuple[str, str]] = {name: (ENGINE[name], MARKER[name]) for name in wanted if name in ENGINE}
+    out: dict[Any, tuple[str, str]] = {name: LOOKS[name] for name in wanted if name in LOOKS}
     for name in wanted:
-        engine = re.split("[ /]", str(name))[0]
-        if engine in ENGINE and (ENGINE[engine], MARKER[engine]) not in out.values():
-            out[name] = ENGINE[engine], MARKER[engine]
+        own = LOOKS.get(str(name).split(" ")[0])
+        if own and own not in out.values():
+            out[name] = own
     turns = [(SERIES[k % 7], MARKERS[(k + k // 7) % 7]) for k in range(49)]
     free = itertools.cycle([turn for turn in turns if turn not in out.values()])
     return {name: out[name] if name in out else next(free) for name in wanted}

@@ -8,7 +8,19 @@ import numpy as np
 import pandas as pd
 
 from xttsbench.plot.marks import measured, put_real_time, summarised
-from xttsbench.plot.style import CONTROL, FAINT, INK, in_order, label, look, put_corner, put_legend, put_nothing, scale
+from xttsbench.plot.style import (
+    CONTROL,
+    FAINT,
+    INK,
+    figures,
+    in_order,
+    label,
+    look,
+    put_corner,
+    put_legend,
+    put_nothing,
+    scale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,8 +112,15 @@ def heat_map(
         for (i, j), value in np.ndenumerate(medians.to_numpy(dtype=np.float64)):
             if np.isfinite(value):
                 ink = "black" if value > middle else "white"
-                said = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-                ax.text(j, i, f"{said}\nn = {counts.iloc[i, j]:g}", ha="center", va="center", color=ink, fontsize=8)
+                ax.text(
+                    j,
+                    i,
+                    f"{figures(value)}\nn = {counts.iloc[i, j]:g}",
+                    ha="center",
+                    va="center",
+                    color=ink,
+                    fontsize=8,
+                )
     ax.figure.colorbar(image, ax=ax, label=f"{label(metric)}, median")
     put_corner(ax, corner)
     return ax
@@ -200,7 +219,7 @@ def ttfc_residuals(ax: Axes, fit: TtfcFit, *, corner: str = "") -> Axes:
     """Draw what the fitted line leaves over, by text; the band holds half of the trials."""
     rows = fit.residuals
     spread = fit.spread_s * 1000
-    ax.axhspan(-spread, spread, color=INK, alpha=0.12, lw=0, label=f"half of the trials: within {spread:.3g} ms")
+    ax.axhspan(-spread, spread, color=INK, alpha=0.12, lw=0, label=f"half of the trials: within {figures(spread)} ms")
     ax.axhline(0, color=INK, lw=1)
     for text, (colour, marker) in look(rows["text"].unique()).items():
         mine = rows[rows["text"] == text]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xttsbench.plot.style import ENGINE, FAINT, INK, MARKER, label, put_corner, put_legend, put_nothing, scale
+from xttsbench.plot.style import FAINT, INK, label, look, put_corner, put_legend, put_nothing, scale
 from xttsbench.stats import pareto
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REACHES, ANGLES = (9, 16, 26, 38, 52), range(0, 360, 30)
 PLACES = [(r * math.cos(math.radians(a)), r * math.sin(math.radians(a))) for r in REACHES for a in ANGLES]
+DARKER = 0.7  # a colour that is clear as a mark is pale as a word
 Box = tuple[float, float, float, float]
 
 
@@ -55,10 +56,10 @@ def trade_off(
         label="Pareto front (full symbols): no other is better in both",
         zorder=1,
     )
+    looks = look(known[labels])
     lines: list[Box] = []
     for k, (_, row) in enumerate(known.iterrows()):
-        engine = str(row[labels]).split("/")[0].split(" ")[0]
-        colour, marker = ENGINE.get(engine, INK), MARKER.get(engine, "o")
+        colour, marker = looks[row[labels]]
         left, right = _interval(row, x)
         low, high = _interval(row, y)
         lines += [(left, at_y[k], right, at_y[k]), (at_x[k], low, at_x[k], high)]
@@ -75,15 +76,21 @@ def trade_off(
             elinewidth=0.9,
             ecolor=(colour, 0.45),
             zorder=3,
+            clip_on=False,
         )
     ax.margins(0.12)
+    lowest_x, lowest_y, *_ = np.min(lines, axis=0)
+    if lowest_x >= 0 and not x.endswith("_excess"):
+        ax.set_xlim(0)
+    if lowest_y >= 0 and not y.endswith("_excess"):
+        ax.set_ylim(0)
     if y.endswith("_excess"):
         left, right = ax.get_xlim()
         lines.append((left, 0.0, right, 0.0))
         ax.axhline(0, color=INK, lw=0.8, ls="--", label="no more than at controls", zorder=1)
     put_legend(ax)
     put_corner(ax, corner)
-    put_names(ax, at_x, at_y, _names(known, labels), lines=lines)
+    put_names(ax, at_x, at_y, _names(known, labels), colours=[looks[v][0] for v in known[labels]], lines=lines)
     left_out = given - len(known)
     if left_out:
         words = f"{left_out} of {given} rows lack one of the two"
@@ -109,11 +116,22 @@ def _names(rows: pd.DataFrame, labels: str) -> list[str]:
     ]
 
 
-def put_names(ax: Axes, x: Any, y: Any, names: list[str], *, lines: Sequence[Box] = (), size: float = 8.5) -> None:
-    """Write a name beside each point: at the nearest place where it covers no name, no point and none of `lines`.
+def put_names(
+    ax: Axes,
+    x: Any,
+    y: Any,
+    names: list[str],
+    *,
+    colours: Sequence[str],
+    lines: Sequence[Box] = (),
+    size: float = 8.5,
+) -> None:
+    """Write a name beside each point, in its colour: at the nearest place where it covers no name, no point and none of `lines`.
 
-    `lines` are (x, y, x, y) of their ends, upright or level. Where no place is free, the one that covers least is taken.
+    `lines` are (x, y, x, y) of their ends, upright or level. Where no place is free, the one that covers least is taken. A
+    place that is nearer to another point comes after those that are not; a name there, or far off, is led to its own.
     """
+    from matplotlib.colors import to_rgb
     from matplotlib.patheffects import withStroke
 
     ax.figure.canvas.figure.draw_without_rendering()  # only a laid-out figure knows how far apart two points are
@@ -125,12 +143,14 @@ def put_names(ax: Axes, x: Any, y: Any, names: list[str], *, lines: Sequence[Box
     taken: list[Box] = [_around(px, py, px, py, 5 * per_point) for px, py in points]
     taken += [_around(x0, y0, x1, y1, per_point) for x0, y0, x1, y1 in ends]
     for k in np.argsort(-points[:, 1], kind="stable"):
+        ink = tuple(DARKER * part for part in to_rgb(colours[k]))
         text = ax.annotate(
             names[k],
             (x[k], y[k]),
             xytext=(0, 0),
             textcoords="offset points",
             fontsize=size,
+            color=ink,
             zorder=4,
             path_effects=halo,
         )
@@ -142,11 +162,12 @@ def put_names(ax: Axes, x: Any, y: Any, names: list[str], *, lines: Sequence[Box
             low = points[k, 1] + dy * per_point - extent.height * (1 - above) / 2
             box = (left, low, left + extent.width, low + extent.height)
             outside = box[0] < edges[0] or box[1] < edges[1] or box[2] > edges[2] or box[3] > edges[3]
-            choices.append((sum(_overlap(box, other) for other in taken) + 1e4 * outside, rank, box))
-        _, rank, box = min(choices)
+            covered = sum(_overlap(box, other) for other in taken) + 1e4 * outside
+            choices.append((covered, _astray(box, points, k), rank, box))
+        _, astray, rank, box = min(choices)
         taken.append(box)
         text.set_position(((box[0] - points[k, 0]) / per_point, (box[1] - points[k, 1]) / per_point))
-        if np.hypot(*PLACES[rank]) > 20:
+        if astray or np.hypot(*PLACES[rank]) > 20:
             centre = ((box[0] + box[2]) / 2 - points[k, 0], (box[1] + box[3]) / 2 - points[k, 1])
             reach = (
                 centre[0] / per_point,
@@ -157,8 +178,16 @@ def put_names(ax: Axes, x: Any, y: Any, names: list[str], *, lines: Sequence[Box
                 (x[k], y[k]),
                 reach,
                 textcoords="offset points",
-                arrowprops=dict(arrowstyle="-", color=FAINT, lw=0.7),
+                arrowprops=dict(arrowstyle="-", color=ink, lw=0.7),
             )
+
+
+def _astray(box: Box, points: Any, own: int) -> bool:
+    """Return whether another point is about as near to a box as its own, or nearer; points that lie on one another are one."""
+    nearest = np.clip(points, box[:2], box[2:])
+    away = np.hypot(*(points - nearest).T)
+    others = np.hypot(*(points - points[own]).T) > 1
+    return bool((away[others] < 1.2 * away[own]).any())
 
 
 def _around(left: float, low: float, right: float, high: float, margin: float) -> Box:

@@ -138,7 +138,7 @@ def _close_ups(run: Reading, found: pd.DataFrame) -> Iterator[Picture]:
         at = h.seams["sample"][seam] / h.record.sample_rate
         yield picture(
             figure,
-            caption=f"The worst {kind} seam of {name}, from near, beside a place like it without a seam: text "
+            caption=f"The worst {kind} seam of {name}, from near, beside the most ordinary of its controls: text "
             f"{h.record.trial.text.name!r}, seed {h.record.trial.seed}.",
             alt=f"Waveform, spectrogram and F0 around a {kind} seam of {name} at {at:.2f} s and around a control. "
             f"The seam stands out by {score:.1f} spreads of its controls in {WORDS[metric][0]}.",
