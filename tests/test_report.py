@@ -283,6 +283,12 @@ def test_a_comparison_gives_the_verdict_of_each_kind_of_seam(pages, compared):
     assert "nano is a small stand-in" in text
 
 
+def test_the_words_of_the_seam_tables_have_a_meaning(pages):
+    meant = {text for _, _, text in Page(pages["compared"]).all("dt")}
+    columns = {text for _, _, text in Page(pages["compared"]).all("th")}
+    assert {"click", "dip", "x own", "pitch cents"} <= meant & columns and "stands out" in meant
+
+
 def test_a_run_of_failed_trials_only_says_so(copy, swept, capsys):
     def fail(record):
         return {

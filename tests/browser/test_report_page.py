@@ -41,6 +41,20 @@ def test_the_page_opens_from_disk_and_fits(report, browser, width, dark, tmp_pat
     page.close()
 
 
+def test_figures_stay_readable_on_a_phone_and_scroll_by_keyboard(report, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(report.as_uri())
+    widths = "all => all.map(image => image.getBoundingClientRect().width)"
+    assert all(width >= 640 for width in page.eval_on_selector_all("img", widths))
+    box = page.locator("figure .box").first
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('figure .box').scrollLeft > 0")
+    page.emulate_media(media="print")
+    assert all(width <= 390 for width in page.eval_on_selector_all("img", widths))
+    page.close()
+
+
 def test_a_clip_plays_and_the_contents_lead_where_they_say(report, browser):
     page = browser.new_page()
     page.goto(report.as_uri())

@@ -20,6 +20,18 @@ MEANINGS = (
     ("seam", "where one chunk meets the next, inside a sentence or between two"),
     ("control", "a place of the same audio that is no seam but is like one in voicing and level"),
     (
+        "stands out",
+        "is beyond the 99th percentile of controls, as 1 % of seams are by chance; no threshold of hearing. By a number: "
+        "exceeds its own controls by so many of their spreads",
+    ),
+    (
+        "click",
+        "how far a jump at the seam exceeds the speech around it, in robust deviations: standard deviations told from medians",
+    ),
+    ("dip", "how much quieter the inside of a cross-fade is than its two sides"),
+    ("x own", "the pause at the seam in median pauses of the same audio; near 1 it sounds natural"),
+    ("pitch cents", "the step in pitch at the seam; 100 cents are a semitone"),
+    (
         "[low, high]",
         "a 95 % bootstrap interval of the median; settings whose intervals overlap are not told apart here",
     ),
