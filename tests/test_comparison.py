@@ -233,6 +233,21 @@ def test_a_single_sentence_and_a_short_utterance_are_noted():
     assert "single sentence: naive chunking has no seam" in said and "shorter than 0.5 s" in said
 
 
+def test_a_difference_that_the_correction_takes_away_is_named_and_so_is_exactness():
+    row = pd.Series({"seams": 30, "snr_db": 20.2, "worst_seam_snr_db": -0.7})
+    for metric in comparison.WORDS:
+        row[f"{metric}_excess"], row[f"{metric}_excess_lo"], row[f"{metric}_excess_hi"] = 0.1, -0.2, 0.4
+        row[f"{metric}_p"], row[f"{metric}_audible_share"] = 1.0, 0.0
+    exact = "; 20 dB from one decode of the same tokens, -1 dB in the worst 25 ms"
+    assert verdict(row, kind="chunk") == f"no difference found between seams and controls{exact}"
+    row["click_excess"], row["click_excess_lo"], row["click_excess_hi"], row["click_p"] = 0.65, 0.2, 1.29, 0.057
+    nearest = "no difference found, corrected for 8 metrics (nearest: clicks +0.65 [0.2, 1.29], p 0.057)"
+    assert verdict(row, kind="chunk") == nearest + exact
+    assert verdict(row.drop(["snr_db", "worst_seam_snr_db"]), kind="chunk") == nearest, "as rows by order have it"
+    row["click_p"] = 0.04
+    assert verdict(row, kind="chunk") == f"clicks +0.65 [0.2, 1.29] over controls (0% stand out){exact}"
+
+
 def test_lost_samples_spoil_exactness_and_other_tokens_are_not_compared():
     whole = record("stock", stream_chunk_size=ONE_CHUNK, chunks=(Chunk(0.1, 0.1, 2 * RATE, 0, 40),))
     audio = noise(2.0)

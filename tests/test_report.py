@@ -21,7 +21,7 @@ import soundfile as sf
 from xttsbench import comparison, readable, stats, store, table
 from xttsbench.cli import main
 from xttsbench.record import SCHEMA
-from xttsbench.report import clips, content, picking
+from xttsbench.report import clips, content
 from xttsbench.report.rendering import escaped
 from xttsbench.settings import ONE_CHUNK
 
@@ -330,7 +330,7 @@ def test_a_run_whose_audio_is_gone_keeps_its_times(name, copy, swept, compared, 
 
 def test_only_whole_decodes_that_others_are_held_against_are_left_out_of_figures():
     rows = pd.DataFrame({"phase": ["timed", "replay", "replay"], "stream_chunk_size": [ONE_CHUNK, ONE_CHUNK, 20]})
-    assert picking.whole_decodes(rows).tolist() == [False, True, False]
+    assert stats.whole_decodes(rows).tolist() == [False, True, False]
 
 
 def test_one_broken_sound_does_not_break_the_page(copy, swept, capsys):

@@ -258,17 +258,22 @@ def test_a_sentence_joined_anew_comes_when_it_was_synthesised(nano, trial, monke
     assert now[0] == pytest.approx(20 + 0.5 + 0.5 + 20.5 + 0.5)
 
 
-@pytest.mark.parametrize("engine", ["stock", "naive", "seamless"])
-def test_a_replay_is_the_same_whether_its_request_was_made_just_now_or_not(lent, tmp_path, engine):
-    plan = replace(AGAIN, engines=(engine,), stages=False)
-    finished(tmp_path / "unbroken", plan)
-    with Run.create(tmp_path / "broken", {}) as run:
+def broken_off_and_gone_on_with(folder, plan):
+    """Run a plan up to its first timed request in one go, and the rest in another."""
+    with Run.create(folder, {}) as run:
         steps = runner.run(plan, run)
         while next(steps).record.trial.phase != "timed":
             pass
         steps.close()
-    with Run.resume(tmp_path / "broken") as run:
+    with Run.resume(folder) as run:
         list(runner.run(plan, run))
+
+
+@pytest.mark.parametrize("engine", ["stock", "naive", "seamless"])
+def test_a_replay_is_the_same_whether_its_request_was_made_just_now_or_not(lent, tmp_path, engine):
+    plan = replace(AGAIN, engines=(engine,), stages=False)
+    finished(tmp_path / "unbroken", plan)
+    broken_off_and_gone_on_with(tmp_path / "broken", plan)
     one, two = by_way(tmp_path / "unbroken"), by_way(tmp_path / "broken")
     assert one.keys() == two.keys() and len(one) == 2
     for way, (record, audio) in one.items():
@@ -298,13 +303,7 @@ def test_a_run_broken_off_in_its_warm_ups_is_warmed_up_whole(lent, tmp_path, mon
 def test_sentences_said_anew_for_another_join_are_flagged(lent, tmp_path):
     """Broken off between the first join and the others: their times are of another synthesis, and say so."""
     plan = replace(AGAIN, engines=("naive",), grid={"join": ("none", "pause", "trimmed")}, stages=False)
-    with Run.create(tmp_path / "broken", {}) as run:
-        steps = runner.run(plan, run)
-        while next(steps).record.trial.phase != "timed":
-            pass
-        steps.close()
-    with Run.resume(tmp_path / "broken") as run:
-        list(runner.run(plan, run))
+    broken_off_and_gone_on_with(tmp_path / "broken", plan)
     records = [r for r in store.read(tmp_path / "broken") if r.trial.phase in ("timed", "replay")]
     assert [runner.ANEW in r.flags for r in records] == [False, True, True]
     assert "others_cores" in records[1].state and records[2].state == records[1].state

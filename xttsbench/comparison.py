@@ -159,13 +159,9 @@ def _heard_more(row: pd.Series, kind: str) -> str:
         return f"only {int(row['seams'])} seams: too few for an interval"
     found = []
     for metric in exceeding(row):
-        word, unit = WORDS[metric]
         share = row[f"{metric}_audible_share"]
         heard = f" ({share:.0%} stand out)" if math.isfinite(share) else " (too few controls for a share)"
-        found.append(
-            f"{word} {row[f'{metric}_excess']:+.3g}{unit} "
-            f"[{row[f'{metric}_excess_lo']:.3g}, {row[f'{metric}_excess_hi']:.3g}] over controls{heard}"
-        )
+        found.append(f"{_excess(row, metric)} over controls{heard}")
     if found:
         return "; ".join(found)
     if not judged(row):
@@ -179,12 +175,14 @@ def _heard_more(row: pd.Series, kind: str) -> str:
     if not near:
         return "no difference found between seams and controls"
     first = min(near, key=lambda m: row[f"{m}_p"])
-    word, unit = WORDS[first]
     tested = sum(math.isfinite(row[f"{m}_p"]) for m in METRICS)
-    return (
-        f"no difference found, corrected for {tested} metrics (nearest: {word} {row[f'{first}_excess']:+.3g}{unit} "
-        f"[{row[f'{first}_excess_lo']:.3g}, {row[f'{first}_excess_hi']:.3g}], p {row[f'{first}_p']:.2g})"
-    )
+    return f"no difference found, corrected for {tested} metrics (nearest: {_excess(row, first)}, p {row[f'{first}_p']:.2g})"
+
+
+def _excess(row: pd.Series, metric: str) -> str:
+    word, unit = WORDS[metric]
+    median, low, high = (row[f"{metric}_excess{end}"] for end in ("", "_lo", "_hi"))
+    return f"{word} {median:+.3g}{unit} [{low:.3g}, {high:.3g}]"
 
 
 def exceeding(row: pd.Series) -> list[str]:

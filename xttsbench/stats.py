@@ -121,6 +121,11 @@ def varying(table: pd.DataFrame) -> list[str]:
     return [k for k in keys if table[k].dropna().astype(str).nunique() > 1]
 
 
+def whole_decodes(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Return which trials were decoded in one chunk only for others to be held against, and have no figures of their own."""
+    return (trials["phase"] == "replay") & (trials["stream_chunk_size"] == ONE_CHUNK)
+
+
 def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
     """Return in words why a reader should be careful: wide intervals, few repeats, failures, a busy machine."""
     out = []
@@ -128,13 +133,12 @@ def doubts(trials: pd.DataFrame, summary_table: pd.DataFrame) -> list[str]:
     failed = timed[timed["status"] != "ok"]
     for error, group in failed.groupby("error"):
         out.append(f"{len(group)} of {len(timed)} trials failed: {error}")
-    # whole decodes that others are held against have no figures of their own
-    whole = (summary_table["stream_chunk_size"] == ONE_CHUNK) & summary_table["rtf"].isna()
-    asked = summary_table[~whole]
-    few = asked[asked["n"].between(1, ENOUGH - 1)]
-    if len(few):
+    asked = timed[~whole_decodes(timed)]
+    repeats = (asked["status"] == "ok").groupby(asked["cell"]).sum()
+    few = int(repeats.between(1, ENOUGH - 1).sum())
+    if few:
         out.append(
-            f"{len(few)} of {len(asked)} settings have under {ENOUGH} repeats: their intervals are only a hint; raise --repeats."
+            f"{few} of {len(repeats)} settings have under {ENOUGH} repeats: their intervals are only a hint; raise --repeats."
         )
     for metric in ("ttfc_s", "rtf"):
         half = (summary_table[f"{metric}_hi"] - summary_table[f"{metric}_lo"]) / 2 / summary_table[metric]

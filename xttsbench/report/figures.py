@@ -10,9 +10,10 @@ import pandas as pd
 from xttsbench import table
 from xttsbench.report.clips import settings_in_words
 from xttsbench.report.encoding import WIDE, Picture, canvas, panels, picture
-from xttsbench.report.picking import alike, drawable, some_texts, spread, whole_decodes
+from xttsbench.report.picking import alike, drawable, some_texts, spread
 from xttsbench.report.reading import Reading
 from xttsbench.settings import STREAMING
+from xttsbench.stats import whole_decodes
 
 
 def of_times(run: Reading) -> Iterator[Picture]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from xttsbench import stats
 from xttsbench.report.encoding import plain
-from xttsbench.settings import ONE_CHUNK, SETTINGS
+from xttsbench.settings import SETTINGS
 
 MOST_TEXTS = 3
 
@@ -19,11 +19,6 @@ def drawable(trials: pd.DataFrame) -> pd.DataFrame:
         if name in trials
     }
     return trials.assign(**words)
-
-
-def whole_decodes(trials: pd.DataFrame) -> pd.Series:
-    """Return which trials were decoded in one chunk only for others to be held against, and have no figures of their own."""
-    return (trials["phase"] == "replay") & (trials["stream_chunk_size"] == ONE_CHUNK)
 
 
 def alike(rows: pd.DataFrame, *, but: tuple[str, ...]) -> tuple[pd.DataFrame, str]:

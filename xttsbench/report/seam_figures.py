@@ -11,9 +11,10 @@ from xttsbench import comparison, places
 from xttsbench.comparison import WORDS
 from xttsbench.metrics.seams import METRICS
 from xttsbench.report.encoding import WIDE, Picture, canvas, picture
-from xttsbench.report.picking import drawable, whole_decodes
+from xttsbench.report.picking import drawable
 from xttsbench.report.reading import Reading
 from xttsbench.settings import SETTINGS
+from xttsbench.stats import whole_decodes
 
 MOST_VARIANTS = 7
 MOST_METRICS = 3
