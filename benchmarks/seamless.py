@@ -149,7 +149,8 @@ def exactness(session: Session, config: EngineConfig, *, tokens: int) -> dict[st
         session.seed(0)
         heard = {"stock": clock.listen(lambda: session.stream(trial, taps=taps)).audio}
         latents = torch.cat(taps.captured[0][1])[None]
-        true = clock.to_host(session.loaded.xtts.hifigan_decoder(latents, g=session.voice(trial).speaker_embedding))
+        speaker = session.voice(trial).speaker_embedding.to(latents.device)
+        true = clock.to_host(session.loaded.xtts.hifigan_decoder(latents, g=speaker))
         session.seed(0)
         ours = Trial(engine="seamless", config=config, settings=Settings(), text=trial.text)
         heard["seamless"] = clock.listen(lambda: session.stream(ours)).audio

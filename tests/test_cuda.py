@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from samples import NANO, SHORT
+from samples import NANO, SHORT, snr_db
 
 from xttsbench import clock, runner
 from xttsbench.engines.session import Session
-from xttsbench.settings import Settings
+from xttsbench.settings import ENGINES, Settings
 from xttsbench.spec import EngineConfig, Trial
 
 pytestmark = pytest.mark.cuda
@@ -48,7 +48,7 @@ def test_a_chunk_is_stamped_when_its_samples_are_in_host_memory(gpu):
     assert got.chunks[0].yielded_s < ends[0], "the library hands the first chunk over before the GPU has made it"
 
 
-@pytest.mark.parametrize("engine", ["stock", "naive", "whole"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_stages_add_up_to_the_wall_time_within_5_percent(gpu, engine):
     trial = replace(stock(gpu), engine=engine)
     runner.execute(gpu, trial)
@@ -93,3 +93,40 @@ def test_cuda_and_cpu_speak_the_same_greedy_tokens(homes, nano):
         for s in (session, nano)
     ]
     assert [c.tokens for c in records[0].chunks] == [c.tokens for c in records[1].chunks]
+
+
+@pytest.mark.parametrize("model", ["nano", "random"])
+def test_seamless_speaks_stocks_greedy_tokens(homes, gpu, model):
+    session = gpu if model == "random" else Session(replace(NANO, device="cuda"))
+    tokens = []
+    for engine, greedy in (("stock", {"top_k": 1}), ("seamless", {"do_sample": False})):
+        runner.execute(session, replace(stock(session, **greedy), engine=engine))
+        tokens.append(session.codes())
+    assert session.seamless()._loop.fused
+    assert tokens[0] == tokens[1] and len(tokens[0][0]) > 20
+
+
+def test_seamless_says_the_same_whether_the_vocoder_and_the_token_loop_work_at_once_or_not(homes):
+    session = Session(replace(NANO, device="cuda"))
+    trial = replace(stock(session, stream_chunk_size=5), engine="seamless")
+    runner.execute(session, trial)
+    session.seed(4)
+    pieces, _ = session.staged(trial)  # with a stage clock one thing happens after the other
+    plain = clock.listen(lambda: pieces)
+    codes = session.codes()
+    session.seed(4)
+    both = clock.listen(lambda: session.stream(trial))
+    assert session.codes() == codes
+    assert [c.samples for c in both.chunks] == [c.samples for c in plain.chunks]
+    assert snr_db(both.audio, plain.audio) > 100
+
+
+@pytest.mark.parametrize("engine", ["stock", "naive", "seamless"])
+def test_a_replay_says_what_was_said(homes, engine):
+    session = Session(replace(NANO, device="cuda"))
+    trial = replace(stock(session), engine=engine)
+    session.keep = True
+    _, audio = runner.execute(session, trial)
+    record, again = runner.execute(session, replace(trial, phase="replay"))
+    assert record.status == "ok", record.error
+    assert snr_db(again, audio) > 80

@@ -101,13 +101,13 @@ def loop_of(model, **kwargs):
 
 
 @torch.inference_mode()
-def ours(model, settings, seed, limit, *, size=20, loop=None, **kwargs):
+def ours(model, settings, seed, limit, *, size=20, loop=None, overlap=False, **kwargs):
     loop = loop or loop_of(model, **kwargs)
     states = []
     take = loop._take
     loop._take = lambda *size: states.append(take(*size)) or states[-1]
     torch.manual_seed(seed)
-    chunks = loop.run(prefix_of(model, *request(model)), settings, limit=limit, sizes=repeat(size))
+    chunks = loop.run(prefix_of(model, *request(model)), settings, limit=limit, sizes=repeat(size), overlap=overlap)
     latents = [(rows.clone(), final) for rows, final in chunks]
     assert [final for _, final in latents] == [False] * (len(latents) - 1) + [True]
     made = torch.cat([rows for rows, _ in latents])
@@ -259,40 +259,62 @@ cuda = pytest.mark.cuda
 
 @cuda
 @pytest.mark.parametrize("graph", [False, True])
-def test_cuda_greedy_tokens_are_the_libraries(graph):
+@pytest.mark.parametrize("fused", [False, True])
+def test_cuda_greedy_tokens_are_the_libraries(graph, fused):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model = gpt(layers=6, width=256, heads=4, device="cuda")
     tokens, latents = stock(model, Settings(top_k=1), 0, 300)
-    loop = loop_of(model, static=True, graph=graph)
-    for _ in range(2):
-        got, made = ours(model, Settings(do_sample=False), 0, 300, loop=loop)
+    loop = loop_of(model, static=True, graph=graph, fused=fused)
+    assert loop.fused == fused
+    for overlap in (False, True):
+        got, made = ours(model, Settings(do_sample=False), 0, 300, loop=loop, overlap=overlap)
         assert got == tokens
         assert (made - latents).abs().max() <= 1e-3
 
 
 @cuda
-def test_cuda_same_seed_same_tokens_and_a_replay_like_the_first_call():
-    model = gpt(device="cuda")
-    loop = loop_of(model, graph=True)
+def test_cuda_a_longer_prefix_than_the_first_one_is_prefilled_by_a_graph_of_its_own():
+    model = gpt(width=128, device="cuda")
+    loop = loop_of(model, graph=True, fused=True)
+    for length in (20, 64, 65, 300):
+        prefix = torch.randn(length, 128, device="cuda")
+        alone = loop_of(model)
+        latents = [
+            torch.cat(
+                [rows.clone() for rows, _ in one.run(prefix, Settings(do_sample=False), limit=8, sizes=repeat(3))]
+            )
+            for one in (loop, alone)
+        ]
+        assert (latents[0] - latents[1]).abs().max() <= 1e-3
+
+
+@cuda
+@pytest.mark.parametrize("width", [32, 128])  # the narrow one is none for the kernels
+def test_cuda_same_seed_same_tokens_and_a_replay_like_the_first_call(width):
+    model = gpt(width=width, device="cuda")
+    loop = loop_of(model, graph=True, fused=True)
+    assert loop.fused == (width == 128)
     first, again, other = (ours(model, Settings(), seed, 200, loop=loop)[0] for seed in (7, 7, 8))
     assert first == again != other
     assert loop.warmup_s > 0
 
 
 @cuda
-def test_cuda_settings_reach_a_captured_graph():
-    model = gpt(device="cuda")
-    loop = loop_of(model, graph=True)
+@pytest.mark.parametrize("width", [32, 128])
+def test_cuda_settings_reach_a_captured_graph(width):
+    model = gpt(width=width, device="cuda")
+    loop = loop_of(model, graph=True, fused=True)
     ours(model, Settings(temperature=2.0), 0, 40, loop=loop)
     greedy = ours(model, Settings(do_sample=False), 0, 40)[0]
     assert ours(model, Settings(top_k=1), 0, 40, loop=loop)[0] == greedy
 
 
 @cuda
-def test_cuda_token_distribution_is_the_libraries():
-    model = gpt(device="cuda")
+@pytest.mark.parametrize("width", [32, 128])
+def test_cuda_token_distribution_is_the_libraries(width):
+    model = gpt(width=width, device="cuda")
     settings = Settings(temperature=1.5, top_k=10, top_p=0.9)
-    loop = loop_of(model, graph=True)
+    loop = loop_of(model, graph=True, fused=True)
     counts = torch.zeros(2, VOCABULARY)
     for seed in range(400):
         # the second token: the first is drawn before the graph
@@ -306,11 +328,12 @@ def test_cuda_token_distribution_is_the_libraries():
 
 
 @cuda
-def test_cuda_stop_is_seen_though_the_host_looks_later():
-    model = gpt(stops=True, device="cuda")
+@pytest.mark.parametrize("overlap", [False, True])
+def test_cuda_stop_is_seen_though_the_host_looks_later(overlap):
+    model = gpt(width=128, stops=True, device="cuda")
     settings = Settings(temperature=5.0, top_k=64, top_p=1.0)
-    loop = loop_of(model, graph=True)
+    loop = loop_of(model, graph=True, fused=True)
     for seed in range(5):
-        got, made = ours(model, settings, seed, 400, loop=loop)
+        got, made = ours(model, settings, seed, 400, loop=loop, overlap=overlap)
         assert got[-1] == model.stop_audio_token and model.stop_audio_token not in got[:-1]
         assert len(made) == len(got)

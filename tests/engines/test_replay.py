@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from samples import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO, snr_db
 
 from xttsbench import clock
 from xttsbench.engines.replay import Replayer, capture, chunk_ends
@@ -31,11 +30,6 @@ def both(nano, replayer, trial):
 
 def shape(heard):
     return [(c.samples, c.sentence, c.tokens) for c in heard.chunks]
-
-
-def snr_db(got, true):
-    noise = ((got.astype(float) - true) ** 2).sum()
-    return 10 * np.log10((true.astype(float) ** 2).sum() / max(noise, 1e-30))
 
 
 def same(nano, replayer, **settings):

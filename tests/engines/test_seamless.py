@@ -9,19 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from samples import NANO, SHORT, TWO
+from samples import NANO, SHORT, TWO, snr_db
 
 from xttsbench import clock
 from xttsbench.engines.seamless import Seamless, chunk_sizes
 from xttsbench.engines.taps import STAGES, Taps
 from xttsbench.settings import Settings, samples_of
 from xttsbench.spec import Trial
-
-
-def snr_db(got, true):
-    assert got.shape == true.shape
-    error = ((got.astype(float) - true) ** 2).sum()
-    return 10 * np.log10((true.astype(float) ** 2).sum() / error) if error else np.inf
 
 
 def seamless(**settings):

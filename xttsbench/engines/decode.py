@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +18,8 @@ from xttsbench.settings import Settings
 
 AHEAD = 8  # steps queued on the GPU before the host looks whether one of them was the stop token
 BLOCK = 256  # cache positions by which attention's span grows
+SLOWER = "the kernels of the token step can't be built here (Triton, and a C compiler); steps take about twice the time"
+PROMPT = 64  # positions by which the prefix is filled up with padding, where a graph runs it
 
 
 class State:
@@ -34,7 +39,9 @@ class State:
         self.length = torch.zeros_like(self.token)
         self.seen = torch.zeros(1, weights.tokens.shape[0], dtype=torch.bool, device=like.device)
         self.knobs = Knobs.empty(like.device)
+        # by span of a step, or by length of a prefix, negative; and whether it is greedy
         self.graphs: dict[tuple[int, bool], Any] = {}
+        self.prompt = like.new_zeros((capacity, weights.width)) if like.is_cuda else like
         self.host = torch.empty(limit, dtype=torch.long, pin_memory=True) if like.is_cuda else self.tokens
 
 
@@ -54,6 +61,14 @@ class TokenLoop:
         Capture the static step as a CUDA graph.
     compile
         A mode of `spec.COMPILE_MODES`: what the static step is compiled with.
+    fused
+        On CUDA, run the step in kernels of our own, if `kernels.fits` and nothing is to be compiled. Where Triton can't
+        build them, a warning says so and torch's operations do the same.
+
+    Attributes
+    ----------
+    fused
+        Whether the step runs in kernels of our own.
     """
 
     def __init__(
@@ -65,6 +80,7 @@ class TokenLoop:
         static: bool = False,
         graph: bool = False,
         compile: str = "none",
+        fused: bool = False,
     ) -> None:
         self.weights = weights
         self.start, self.stop = start, stop
@@ -77,6 +93,15 @@ class TokenLoop:
         self._idle: list[State] = []
         self._taking = threading.Lock()
         self._pool = torch.cuda.graph_pool_handle() if graph else None
+        # a stream of its own: the vocoder need not wait for tokens that are not its own
+        self._stream = torch.cuda.Stream(weights.tokens.device) if weights.tokens.is_cuda else None  # type: ignore[no-untyped-call]
+        begun = time.perf_counter()
+        self._kernels = _kernels(weights) if fused and compile == "none" and weights.tokens.is_cuda else None
+        self.warmup_s += time.perf_counter() - begun
+
+    @property
+    def fused(self) -> bool:
+        return self._kernels is not None
 
     @torch.inference_mode()
     def run(
@@ -89,20 +114,32 @@ class TokenLoop:
         stage: Callable[[str], None] = lambda name: None,
         codes: list[list[torch.Tensor]] | None = None,
         wanted: Callable[[], bool] = lambda: True,
+        overlap: bool = False,
     ) -> Generator[tuple[torch.Tensor, bool]]:
         """Yield latents (n, width) float32, as many at a time as `sizes` says, and whether they are the last.
 
         The tokens of a generation that ran to its end are appended to `codes`. It ends at the next token once `wanted` says no.
 
         It ends with the stop token, whose latent is among them as in `inference_stream`, or after `limit` tokens.
-        With `graph` the latents are views of a buffer that the next generation overwrites.
+        With `graph` the latents are views of a buffer that the next generation overwrites. With `overlap` on CUDA, the next
+        steps are under way while the caller has the latents; not before the first sound, which would wait for them.
         """
-        state = self._take(prefix.shape[0] + limit, limit)
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with self._lane():
+            state = self._take(prefix.shape[0] + limit, limit)
         try:
-            self._begin(state, prefix, settings)
+            with self._lane():
+                self._begin(state, prefix, settings)
             stage("token_loop")
             made = 0
-            for latents, final in self._chunks(state, prefix.shape[0], settings, limit, sizes, wanted):
+            spare = AHEAD if overlap and self._stream is not None else 0
+            chunks = self._chunks(state, prefix.shape[0], settings, limit, sizes, wanted, spare)
+            while True:
+                with self._lane():
+                    latents, final = next(chunks, (None, True))
+                if latents is None:
+                    return
                 made += latents.shape[0]
                 if final and codes is not None:
                     codes.append([state.host[:made].clone()])
@@ -112,6 +149,9 @@ class TokenLoop:
             if self.graph:
                 self._idle.append(state)
 
+    def _lane(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
     def _take(self, positions: int, limit: int) -> State:
         with self._taking:  # callers may have a thread each
             for state in self._idle:
@@ -119,6 +159,9 @@ class TokenLoop:
                     self._idle.remove(state)
                     return state
             self._idle.clear()
+        if self.graph:  # graphs are worth keeping: room for whatever this model can say
+            longest = max(limit, self.weights.positions.shape[0])
+            positions, limit = positions - limit + longest, longest
         capacity = -(-positions // BLOCK) * BLOCK if self.static else positions
         return State(self.weights, capacity, limit)
 
@@ -128,13 +171,25 @@ class TokenLoop:
         for span in range(BLOCK, state.capacity + 1, BLOCK) if self.static else ():
             if span > prefix.shape[0]:
                 self._prepare(state, span, greedy)
+        padded = -(-prefix.shape[0] // PROMPT) * PROMPT
+        longest = max(padded, state.capacity - state.limit + PROMPT - 1)
+        for length in range(PROMPT, longest + 1, PROMPT) if self.graph else ():
+            self._prepare(state, -length, greedy)
         state.index.zero_()
         state.length.fill_(prefix.shape[0])
         state.seen.zero_()
         # the placeholder ids that transformers sees in place of the prefix
         state.seen[:, min(1, state.seen.shape[1] - 1)] = True
         state.seen[:, self.start] = True
-        latent = prefill(self.weights, prefix.to(self.weights.tokens.dtype), state.cache)
+        if self.graph:
+            state.prompt[: prefix.shape[0]].copy_(prefix)
+            state.graphs[-padded, greedy].replay()
+        else:
+            latent = prefill(self.weights, prefix.to(self.weights.tokens.dtype), state.cache)
+            self._sample(state, latent, greedy)
+
+    def _prefill(self, state: State, length: int, greedy: bool) -> None:
+        latent = prefill(self.weights, state.prompt[:length], state.cache, last=state.length - 1)
         self._sample(state, latent, greedy)
 
     def _sample(self, state: State, latent: torch.Tensor, greedy: bool) -> None:
@@ -145,6 +200,9 @@ class TokenLoop:
         state.seen.scatter_(1, token[None], True)
 
     def _advance(self, state: State, span: int, greedy: bool) -> None:
+        if self._kernels is not None:
+            self._kernels(state, span, greedy=greedy)
+            return
         state.index.add_(1)
         latent = self._static_step(self.weights, state.token, state.index, state.length, state.cache, span)
         state.length.add_(1)
@@ -153,7 +211,8 @@ class TokenLoop:
     def _prepare(self, state: State, span: int, greedy: bool) -> None:
         begun = time.perf_counter()
         if self.graph and (span, greedy) not in state.graphs:
-            state.graphs[span, greedy] = self._captured(state, span, greedy)
+            work = partial(self._advance, state, span) if span > 0 else partial(self._prefill, state, -span)
+            state.graphs[span, greedy] = self._captured(state, partial(work, greedy))
         elif self._compiled and not self.graph and span not in self._ready:
             self._static_step(self.weights, state.token, state.index, state.length, state.cache, span)
         else:
@@ -161,21 +220,23 @@ class TokenLoop:
         self._ready.add(span)
         self.warmup_s += time.perf_counter() - begun
 
-    def _captured(self, state: State, span: int, greedy: bool) -> Any:
+    def _captured(self, state: State, work: Callable[[], None]) -> Any:
+        def back() -> None:
+            state.index.zero_()
+            state.length.fill_(1)
+
         random = torch.cuda.get_rng_state(state.cache.device)
         side = torch.cuda.Stream(state.cache.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                state.index.zero_()
-                state.length.zero_()
-                self._advance(state, span, greedy)
+                back()
+                work()
         torch.cuda.current_stream().wait_stream(side)
-        state.index.zero_()
-        state.length.zero_()
+        back()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            self._advance(state, span, greedy)
+            work()
         torch.cuda.synchronize(state.cache.device)
         torch.cuda.set_rng_state(random, state.cache.device)
         return graph
@@ -201,20 +262,22 @@ class TokenLoop:
         limit: int,
         sizes: Iterator[int],
         wanted: Callable[[], bool],
+        spare: int,
     ) -> Iterator[tuple[torch.Tensor, bool]]:
         look = Lookout(state, self.stop)
         launched, given = 1, 0
         look.watch(0)
         while True:
             goal = min(given + next(sizes), limit)
+            reach = min(goal + spare, limit) if given else goal
             while not look.ended and look.checked < goal:
                 if not wanted():
                     return
-                if launched < goal:
+                if launched < reach:
                     self._launch(state, launched, prefix + launched - 1, not settings.do_sample)
                     look.watch(launched)
                     launched += 1
-                look.check(behind=AHEAD if launched < goal else 0)
+                look.check(goal if launched == reach else launched - AHEAD)
             final = look.ended or look.checked >= limit
             yield state.latents[given : look.checked], final
             if final:
@@ -240,13 +303,35 @@ class Lookout:
             self._events.append(event)
         self._watched = index + 1
 
-    def check(self, *, behind: int) -> None:
-        """Look at all watched tokens but the last `behind`, waiting for them, up to the stop token."""
-        while not self.ended and self.checked < self._watched - (behind if self._events else 0):
+    def check(self, goal: int) -> None:
+        """Look at the watched tokens before `goal`, waiting for them, up to the stop token; where none is waited for, at all."""
+        until = min(goal, self._watched) if self._events else self._watched
+        while not self.ended and self.checked < until:
             if self._events:
                 self._events[self.checked].synchronize()
             self.ended = int(self.state.host[self.checked]) == self.stop
             self.checked += 1
+
+
+def _kernels(weights: Weights) -> Any:
+    """Return the token step in kernels of our own, or None where they don't know the shape or can't be built."""
+    try:
+        from xttsbench.engines import kernels
+    except ImportError as error:
+        warnings.warn(f"{SLOWER}: {error}", stacklevel=2)
+        return None
+    if not kernels.fits(weights):
+        return None
+    major, _ = torch.cuda.get_device_capability(weights.tokens.device)
+    step = kernels.FusedStep(weights, early=major >= 9)
+    try:
+        with torch.inference_mode():
+            for greedy in (True, False):
+                step(State(weights, BLOCK, 1), BLOCK, greedy=greedy)
+    except Exception as error:
+        warnings.warn(f"{SLOWER}: {type(error).__name__}: {error}", stacklevel=2)
+        return None
+    return step
 
 
 def compiled(function: Callable[..., torch.Tensor], mode: str) -> Callable[..., torch.Tensor]:

@@ -134,10 +134,13 @@ def prefix_of(gpt: Any, cond_latents: torch.Tensor, text_tokens: torch.Tensor) -
     return torch.cat([cond_latents.to(embedded.dtype), embedded, start[None, None]], dim=1)[0]
 
 
-def prefill(weights: Weights, x: torch.Tensor, cache: torch.Tensor) -> torch.Tensor:
+def prefill(
+    weights: Weights, x: torch.Tensor, cache: torch.Tensor, *, last: torch.Tensor | None = None
+) -> torch.Tensor:
     """Run the prefix (p, width) through all layers, fill the cache, return the latent of its last position, (1, width).
 
-    `cache` is (layers, 2, heads, capacity, width / heads): keys, then values.
+    `cache` is (layers, 2, heads, capacity, width / heads): keys, then values. With `last`, a tensor (1,), the rows after that
+    one are padding, as a captured graph needs it; what they leave in the cache must be overwritten or masked.
     """
     length = x.shape[0]
     for block, store in zip(weights.blocks, cache, strict=True):
@@ -145,8 +148,8 @@ def prefill(weights: Weights, x: torch.Tensor, cache: torch.Tensor) -> torch.Ten
         store[0, :, :length] = k
         store[1, :, :length] = v
         seen = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
-        x = _rest(block, x, seen.transpose(0, 1).reshape(length, -1))
-    return weights.final(weights.last(x[-1:]))
+        x = _rest(block, x, seen.transpose(0, 1).reshape(length, -1), fused=last is not None)
+    return weights.final(weights.last(x[-1:] if last is None else x.index_select(0, last)))
 
 
 def step(weights: Weights, token: torch.Tensor, index: int, length: int, cache: torch.Tensor) -> torch.Tensor:

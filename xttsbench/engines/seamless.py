@@ -45,6 +45,9 @@ class Seamless:
         Capture the token step as a CUDA graph; None does so on CUDA.
     compile
         A mode of torch.compile for the token step.
+    kernels
+        Run the token step in Triton kernels of our own; None does so on CUDA. Without Triton or for other shapes it runs
+        in torch's operations.
 
     Attributes
     ----------
@@ -58,7 +61,13 @@ class Seamless:
     """
 
     def __init__(
-        self, xtts: Any, *, precision: str = "fp32", cuda_graph: bool | None = None, compile: str = "none"
+        self,
+        xtts: Any,
+        *,
+        precision: str = "fp32",
+        cuda_graph: bool | None = None,
+        compile: str = "none",
+        kernels: bool | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
@@ -79,6 +88,7 @@ class Seamless:
             static=cuda or compile != "none",
             graph=cuda if cuda_graph is None else cuda_graph,
             compile=compile,
+            fused=kernels if kernels is not None else cuda,
         )
 
     @property
@@ -129,7 +139,13 @@ class Seamless:
         to = stage or (lambda name: None)
         ahead: Ahead[Spoken] | None = None
         work = self._speak(
-            text, settings, gpt_cond_latent, to, codes, wanted=lambda: ahead is None or not ahead.closing
+            text,
+            settings,
+            gpt_cond_latent,
+            to,
+            codes,
+            wanted=lambda: ahead is None or not ahead.closing,
+            overlap=stage is None,
         )
         spoken: Iterator[Spoken] = work
         made, sentence, window = 0, -1, None
@@ -187,6 +203,7 @@ class Seamless:
         codes: list[list[torch.Tensor]] | None,
         *,
         wanted: Callable[[], bool],
+        overlap: bool,
     ) -> Generator[Spoken]:
         """Yield the latents of every sentence, as many at a time as the schedule says."""
         language = settings.language.split("-")[0]
@@ -199,7 +216,14 @@ class Seamless:
             with torch.inference_mode():
                 prefix = prefix_of(self.xtts.gpt, gpt_cond_latent.to(self.xtts.device), ids)
             chunks = self._loop.run(
-                prefix, settings, limit=limit, sizes=chunk_sizes(settings), stage=stage, codes=codes, wanted=wanted
+                prefix,
+                settings,
+                limit=limit,
+                sizes=chunk_sizes(settings),
+                stage=stage,
+                codes=codes,
+                wanted=wanted,
+                overlap=overlap,
             )
             with closing(chunks):
                 final = False
