@@ -97,7 +97,7 @@ def serve(pipe: Any, config: EngineConfig, tokens: int) -> None:
 
 
 class Copy:
-    """A loaded copy of the model in a process of its own; every generation lasts `tokens`.
+    """A copy of the model in a process of its own; every generation lasts `tokens`. The first `take` waits until it is loaded.
 
     Raises
     ------
@@ -111,7 +111,6 @@ class Copy:
         self.process = context.Process(target=serve, args=(theirs, config, tokens), daemon=True)
         self.process.start()
         theirs.close()  # or the end of the process would not be seen
-        self.take()
 
     def order(self, *order: Any) -> None:
         """Have a function called with the session and these arguments; `take` brings what it returns."""

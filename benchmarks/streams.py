@@ -1,6 +1,6 @@
 """How many callers one device serves at once without gaps: stock and seamless, both in one run, on one clock.
 
-Run: python benchmarks/streams.py [--model random --device cuda --most 16]. Neither engine batches, so callers share
+Run: python benchmarks/streams.py [--model random --device cuda --most 32 --copies 4]. Neither engine batches, so callers share
 the device. All N ask at one moment, each for its own text, and speak equally long (the stop token is suppressed); each
 chunk is stamped in host memory. A caller is gapless if a player that starts with the first chunk never falls silent.
 
@@ -19,6 +19,7 @@ rather too narrow. For an interval wholly above 95 % it takes 73 callers, all of
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -99,6 +100,20 @@ def gapless(figures: Figures, *, prebuffer_s: float = 0.0) -> bool:
     return figures["prebuffer_s"] <= prebuffer_s if prebuffer_s else figures["stalls"] == 0
 
 
+def numbers(copies: int, most: int) -> list[int]:
+    """Return the numbers of callers to try: each up to `copies`, then each half as large again, to `most`.
+
+    Examples
+    --------
+    >>> numbers(3, 20)
+    [1, 2, 3, 5, 8, 12, 18, 20]
+    """
+    out = list(range(1, min(copies, most) + 1))
+    while out[-1] < most:
+        out.append(min(most, math.ceil(out[-1] * 1.5)))
+    return out
+
+
 def requests(config: EngineConfig, engine: str, settings: Settings, *, callers: int, number: int) -> list[Trial]:
     """Return a request for each caller in round `number`: its own text, its own seed."""
     return [
@@ -143,14 +158,21 @@ def line(way: Way, heard: list[Figures], count: Count, *, prebuffer_s: float) ->
 def measure(
     copies: list[Copy], config: EngineConfig, settings: Settings, args: argparse.Namespace
 ) -> dict[Way, dict[int, Count]]:
-    """Return the counts by way and N, printing each; `copies` grows with N. A way ends when it has failed twice running."""
+    """Return the counts by way and N, printing each; `copies` grows to what is needed. A way ends when it has failed twice running."""
     counts: dict[Way, dict[int, Count]] = {way: {} for way in WAYS}
-    going = list(WAYS)
-    for n in range(1, args.most + 1):
+    given: set[Way] = set()
+    for n in numbers(args.copies, args.most):
+        going = [way for way in WAYS if way not in given and (way.shared or n <= args.copies)]
+        if not going:
+            break
         heard: dict[Way, list[Figures]] = {way: [] for way in going}
         try:
-            if n > len(copies) and not all(way.shared for way in going):
-                copies.append(Copy(config, round(args.seconds / TOKEN_S)))
+            while n > len(copies) and not all(way.shared for way in going):
+                # all that are still to come are loaded at once, while nobody is timed
+                more = [Copy(config, round(args.seconds / TOKEN_S)) for _ in range(len(copies), args.copies)]
+                copies.extend(more)
+                for copy in more:
+                    copy.take()
             for number in range(args.rounds + 1):
                 for way in going[:: 1 if number % 2 else -1]:
                     asked = requests(config, way.engine, settings, callers=n, number=number)
@@ -160,14 +182,12 @@ def measure(
             print(f"N={n}: {error}; nothing is measured from here on", flush=True)
             break
         print(f"N={n}", flush=True)
-        for way in list(going):
+        for way in going:
             fine = [sum(gapless(f, prebuffer_s=p) for f in heard[way]) for p in (0.0, args.prebuffer)]
             counts[way][n] = Count(fine[0], fine[1], len(heard[way]))
             print(line(way, heard[way], counts[way][n], prebuffer_s=args.prebuffer), flush=True)
             if all(given_up({k: (c[i], c.callers) for k, c in counts[way].items()}) for i in (0, 1)):
-                going.remove(way)
-        if not going:
-            break
+                given.add(way)
     return counts
 
 
@@ -184,6 +204,9 @@ def main() -> None:
     options.add_argument("--growth", type=float, default=1.0, help="chunk_growth, seamless only")
     options.add_argument("--prebuffer", type=float, default=0.2, metavar="S", help="the head start of a patient player")
     options.add_argument("--most", type=int, default=8, metavar="N", help="callers at once")
+    options.add_argument(
+        "--copies", type=int, default=0, help="processes with a copy each (default: as many as callers)"
+    )
     options.add_argument("--rounds", type=int, default=10, help="for each N, after one that does not count")
     args = options.parse_args()
     config = EngineConfig(model=args.model, device=args.device, precision=args.precision, threads=args.threads)
@@ -194,8 +217,10 @@ def main() -> None:
         f"{psutil.cpu_count()} processors, {args.threads} torch threads a process, load {psutil.getloadavg()[0]:.1f}: {tokens} tokens "
         f"a caller, chunk {args.chunk}, seamless first {args.first or args.chunk} growing by {args.growth:g}, n = N x {args.rounds}"
     )
+    args.copies = args.copies or args.most
     copies = [Copy(config, tokens)]
     try:
+        copies[0].take()
         for engine in ("stock", "seamless"):
             copies[0].order(in_turns_db, engine)
             print(f"a second caller on one copy of {engine}: SNR of the first is {copies[0].take():.0f} dB", flush=True)
@@ -207,7 +232,7 @@ def main() -> None:
         for i, when in enumerate(("from the first chunk", f"{args.prebuffer:g} s after it")):
             tried = {n: (count[i], count.callers) for n, count in by_n.items()}
             best = most_at_once(tried)
-            more = " or more (--most)" if best == args.most else ""
+            more = " or more" if best == max(tried, default=0) else ""
             print(f"{way}, playing {when}: {best}{more} at once" + (f", gapless {share(*tried[best])}" if best else ""))
 
 

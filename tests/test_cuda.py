@@ -27,8 +27,12 @@ def stock(session, **settings) -> Trial:
 
 
 def test_a_chunk_is_stamped_when_its_samples_are_in_host_memory(gpu):
-    """Against CUDA events: no chunk is stamped before the GPU had finished it."""
-    runner.execute(gpu, stock(gpu))
+    """Against CUDA events: no chunk is stamped before the GPU had finished it.
+
+    A large chunk, which the GPU decodes for longer than the host takes to queue it: of a small one the GPU is done as soon.
+    """
+    trial = replace(stock(gpu, stream_chunk_size=80), text=replace(SHORT, text=" ".join([SHORT.text] * 3)))
+    runner.execute(gpu, trial)
     finished = []
     start = torch.cuda.Event(enable_timing=True)
 
@@ -64,6 +68,8 @@ def test_peak_memory_is_measured(gpu):
 
 
 def test_out_of_memory_is_a_row_and_the_next_trial_runs(gpu):
+    runner.execute(gpu, stock(gpu))
+    gpu.recover()
     held = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(held)
     try:
@@ -72,7 +78,8 @@ def test_out_of_memory_is_a_row_and_the_next_trial_runs(gpu):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert record.status == "failed" and "OutOfMemoryError" in record.error
-    assert runner.execute(gpu, stock(gpu))[0].status == "ok"
+    record, _ = runner.execute(gpu, stock(gpu))
+    assert record.status == "ok", record.error
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16"])

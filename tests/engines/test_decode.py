@@ -22,7 +22,7 @@ from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.layers.xtts.stream_generator import init_stream_support
 
 from xttsbench.engines.decode import BLOCK, TokenLoop
-from xttsbench.engines.gpt import prefix_of, weights_of
+from xttsbench.engines.gpt import prefill, prefix_of, weights_of
 from xttsbench.engines.sample import Knobs, choose, filtered
 from xttsbench.settings import Settings
 
@@ -255,6 +255,17 @@ def test_filtering_is_transformers_own(seed, temperature, penalty, top_k, top_p,
 
 
 cuda = pytest.mark.cuda
+
+
+@torch.inference_mode()
+def test_a_padded_prefix_gives_the_latent_and_the_cache_of_the_plain_one():
+    kind = weights_of(gpt(width=256, heads=4))
+    prefix = torch.randn(20, 256)
+    caches = [torch.zeros(len(kind.blocks), 2, 4, 64, 64) for _ in range(2)]
+    plain = prefill(kind, prefix, caches[0])
+    padded = prefill(kind, torch.cat([prefix, torch.randn(12, 256)]), caches[1], last=torch.tensor([19]))
+    assert (plain - padded).abs().max() < 1e-5
+    assert (caches[0] - caches[1])[..., :20, :].abs().max() < 1e-5
 
 
 @cuda

@@ -323,7 +323,7 @@ def _kernels(weights: Weights) -> Any:
     if not kernels.fits(weights):
         return None
     major, _ = torch.cuda.get_device_capability(weights.tokens.device)
-    step = kernels.FusedStep(weights, early=major >= 9)
+    step = kernels.FusedStep(weights, narrow_parts=8 if weights.tokens.element_size() == 4 else 4, early=major >= 9)
     try:
         with torch.inference_mode():
             for greedy in (True, False):
