@@ -107,6 +107,8 @@ def growth_with_length(session: Session, config: EngineConfig, *, tokens: int, r
     held, limits["en"] = limits["en"], len(SENTENCE) + 1
     ratios = []
     try:
+        with lasting(session, longest):
+            measured(session, long)  # the first text that is split loads what splits it
         for _ in range(rounds):
             with lasting(session, tokens):
                 ten = measured(session, short)

@@ -18,7 +18,7 @@ from xttsbench.settings import Settings
 
 AHEAD = 8  # steps queued on the GPU before the host looks whether one of them was the stop token
 BLOCK = 256  # cache positions by which attention's span grows
-SLOWER = "the kernels of the token step can't be built here (Triton, and a C compiler); steps take about twice the time"
+SLOWER = "the kernels of the token step can't be built here (Triton, and a C compiler); steps take over twice the time"
 PROMPT = 64  # positions by which the prefix is filled up with padding, where a graph runs it
 
 
@@ -131,6 +131,8 @@ class TokenLoop:
         try:
             with self._lane():
                 self._begin(state, prefix, settings)
+            if self._stream is not None:  # a stage clock reads the caller's stream
+                torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
             stage("token_loop")
             made = 0
             spare = AHEAD if overlap and self._stream is not None else 0

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional as F
-
-PRODUCTS = 8192  # columns of a product, its parts counted apart, that occupy a GPU
 
 
 class Norm(NamedTuple):
@@ -145,13 +142,13 @@ def prefill(
     `cache` is (layers, 2, heads, capacity, width / heads): keys, then values. With `last`, a tensor (1,), the rows after that
     one are padding, as a captured graph needs it; what they leave in the cache must be overwritten or masked.
     """
-    length, times = x.shape[0], Affine.__call__ if last is None else in_parts
+    length = x.shape[0]
     for block, store in zip(weights.blocks, cache, strict=True):
-        q, k, v = times(block.qkv, block.before_attention(x)).view(length, 3, weights.heads, -1).permute(1, 2, 0, 3)
+        q, k, v = block.qkv(block.before_attention(x)).view(length, 3, weights.heads, -1).permute(1, 2, 0, 3)
         store[0, :, :length] = k
         store[1, :, :length] = v
         seen = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
-        x = _rest(block, x, seen.transpose(0, 1).reshape(length, -1), fused=last is not None, times=times)
+        x = _rest(block, x, seen.transpose(0, 1).reshape(length, -1), fused=last is not None)
     return weights.final(weights.last(x[-1:] if last is None else x.index_select(0, last)))
 
 
@@ -190,31 +187,10 @@ def static_step(
     return weights.final(weights.last(x))
 
 
-def _rest(
-    block: Block,
-    x: torch.Tensor,
-    seen: torch.Tensor,
-    *,
-    fused: bool = False,
-    times: Callable[[Affine, torch.Tensor], torch.Tensor] = Affine.__call__,
-) -> torch.Tensor:
-    x = times(block.out, seen) + x
-    wide = times(block.widen, block.before_mlp(x))
-    return x + times(block.narrow, F.gelu(wide, approximate="tanh") if fused else gelu_new(wide))
-
-
-def in_parts(affine: Affine, x: torch.Tensor) -> torch.Tensor:
-    """Return affine(x) for the few rows of a prefix, its sums cut into parts that run side by side.
-
-    In fp32 cuBLAS gives a product so flat to a few of a GPU's multiprocessors, and the long sums of the narrow weight to 16
-    of an H200's 132.
-    """
-    rows, columns = affine.weight.shape
-    parts = max(1, min(rows // 128, PRODUCTS // columns))
-    if affine.weight.dtype is not torch.float32 or rows % parts:
-        return affine(x)
-    x = x.reshape(-1, parts, rows // parts).transpose(0, 1)
-    return torch.bmm(x, affine.weight.view(parts, rows // parts, columns)).sum(0).add_(affine.bias)
+def _rest(block: Block, x: torch.Tensor, seen: torch.Tensor, *, fused: bool = False) -> torch.Tensor:
+    x = block.out(seen) + x
+    wide = block.widen(block.before_mlp(x))
+    return x + block.narrow(F.gelu(wide, approximate="tanh") if fused else gelu_new(wide))
 
 
 def gelu_new(x: torch.Tensor) -> torch.Tensor:
