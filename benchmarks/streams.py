@@ -9,7 +9,7 @@ How callers are served is what people do with the library. `Xtts` keeps the pref
 one copy spoil each other, and the output says by how much. So stock has a process, with a copy of the model, for each
 caller. seamless is run the same way, and also as one copy in one process with a thread for each caller. torch has one
 random generator a process: callers have seeds of their own where they have processes of their own. On CUDA processes
-take turns on the GPU (unless its multi-process service runs), and threads queue on one stream.
+take turns on the GPU (unless its multi-process service runs), and the token loops of threads queue on one stream, their vocoders on another.
 
 A queue would make every caller gapless, and late: therefore the time to the first chunk stands beside each share.
 Callers of one round share the state of the machine, so the Wilson interval, which takes them as independent, is

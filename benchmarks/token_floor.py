@@ -203,7 +203,7 @@ def main() -> None:
                 took[name].append(generate(engine, x, tokens=args.tokens))
         for name, engine in engines.items():
             loop = engine._loop
-            positions = mean_positions(x.shape[0], args.tokens, block=BLOCK if loop.static else 1)
+            positions = mean_positions(x.shape[0], args.tokens, block=BLOCK if loop.static and not loop.fused else 1)
             read = step_bytes(loop.weights, positions)
             floor, middle, least = read / bandwidth, float(np.median(took[name])), min(took[name])
             print(

@@ -20,7 +20,7 @@ import psutil
 from xttsbench import __version__, gpu
 
 NAN = math.nan
-PACKAGES = ("torch", "torchaudio", "torchcodec", "transformers", "coqui-tts", "numpy")
+PACKAGES = ("torch", "torchaudio", "torchcodec", "transformers", "coqui-tts", "numpy", "triton")
 # Others disturb a trial when they take more than this many cores, or this share of a large machine.
 SHARED_CORES, SHARED_PART = 0.25, 0.05
 STOLEN_CORES = 0.05

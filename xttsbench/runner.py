@@ -100,7 +100,7 @@ def _measured(session: Session, record: Record, heard: Callable[[Any], None] | N
         memory={**session.memory(), "process_rss": machine.process_rss_bytes()},
         energy_j=machine.energy_j(before, after),
         state=machine.state(before, after),
-        flags=machine.flags(before, after),
+        flags=(*machine.flags(before, after), *session.flags(trial)),
         codes=session.codes(),
     )
     return record, got.audio

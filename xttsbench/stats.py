@@ -23,6 +23,7 @@ CAUSES = {  # of doubt, as `machine.flags` and the runner name them
     "gpu_shared": "another process computed on the GPU",
     "gpu_throttled": "the GPU slowed itself down",
     "generated_anew": "sentences were synthesised again for another join, so times are not those of the first join",
+    "unfused": "seamless ran its token step without its kernels (no Triton, no C compiler or another shape), at over twice the time",
 }
 Values = np.ndarray[Any, np.dtype[np.float64]]
 

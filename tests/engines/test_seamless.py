@@ -13,9 +13,11 @@ from samples import NANO, SHORT, TWO, snr_db
 
 from xttsbench import clock
 from xttsbench.engines.seamless import Seamless, chunk_sizes
+from xttsbench.engines.session import UNFUSED
 from xttsbench.engines.taps import STAGES, Taps
 from xttsbench.settings import Settings, samples_of
 from xttsbench.spec import Trial
+from xttsbench.stats import CAUSES
 
 
 def seamless(**settings):
@@ -309,3 +311,10 @@ def test_an_error_in_the_token_loop_comes_out_of_the_stream(nano, two_threads, m
     with pytest.raises(ZeroDivisionError):
         heard(nano, seamless(stream_chunk_size=5))
     assert not running() and torch.get_num_threads() == 2
+
+
+def test_a_token_step_without_its_kernels_is_flagged_on_cuda_only(nano, monkeypatch):
+    assert nano.flags(seamless()) == ()
+    monkeypatch.setattr(nano, "config", replace(NANO, device="cuda"))
+    assert nano.flags(seamless()) == (UNFUSED,) and UNFUSED in CAUSES
+    assert nano.flags(replace(seamless(), engine="stock")) == ()

@@ -41,7 +41,7 @@ class State:
         self.knobs = Knobs.empty(like.device)
         # by span of a step, or by length of a prefix, negative; and whether it is greedy
         self.graphs: dict[tuple[int, bool], Any] = {}
-        self.prompt = like.new_zeros((capacity, weights.width)) if like.is_cuda else like
+        self.prompt = like.new_zeros((capacity if like.is_cuda else 0, weights.width))
         self.host = torch.empty(limit, dtype=torch.long, pin_memory=True) if like.is_cuda else self.tokens
 
 
@@ -92,12 +92,18 @@ class TokenLoop:
         self._static_step: Callable[..., torch.Tensor] = compiled(static_step, compile)
         self._idle: list[State] = []
         self._taking = threading.Lock()
+        # one step at a time is launched or captured: steps share buffers and the random generator
+        self._launching = threading.RLock()
         self._pool = torch.cuda.graph_pool_handle() if graph else None
         # a stream of its own: the vocoder need not wait for tokens that are not its own
         self._stream = torch.cuda.Stream(weights.tokens.device) if weights.tokens.is_cuda else None  # type: ignore[no-untyped-call]
-        begun = time.perf_counter()
-        self._kernels = _kernels(weights) if fused and compile == "none" and weights.tokens.is_cuda else None
-        self.warmup_s += time.perf_counter() - begun
+        self._kernels: Any = None
+        if self._stream is not None and fused and compile == "none":
+            begun = time.perf_counter()
+            self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+            with self._lane():
+                self._kernels = _kernels(weights)
+            self.warmup_s += time.perf_counter() - begun
 
     @property
     def fused(self) -> bool:
@@ -131,7 +137,7 @@ class TokenLoop:
         try:
             with self._lane():
                 self._begin(state, prefix, settings)
-            if self._stream is not None:  # a stage clock reads the caller's stream
+            if self._stream is not None and not overlap:  # a stage clock reads the caller's stream
                 torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
             stage("token_loop")
             made = 0
@@ -148,7 +154,9 @@ class TokenLoop:
                 yield latents, final
                 stage("token_loop")
         finally:
-            if self.graph:
+            if self.graph and self._stream is not None:
+                # whoever takes the state next must not overwrite latents that are still being read
+                self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
                 self._idle.append(state)
 
     def _lane(self) -> AbstractContextManager[Any]:
@@ -185,7 +193,8 @@ class TokenLoop:
         state.seen[:, self.start] = True
         if self.graph:
             state.prompt[: prefix.shape[0]].copy_(prefix)
-            state.graphs[-padded, greedy].replay()
+            with self._launching:
+                state.graphs[-padded, greedy].replay()
         else:
             latent = prefill(self.weights, prefix.to(self.weights.tokens.dtype), state.cache)
             self._sample(state, latent, greedy)
@@ -203,7 +212,8 @@ class TokenLoop:
 
     def _advance(self, state: State, span: int, greedy: bool) -> None:
         if self._kernels is not None:
-            self._kernels(state, span, greedy=greedy)
+            with self._launching:
+                self._kernels(state, span, greedy=greedy)
             return
         state.index.add_(1)
         latent = self._static_step(self.weights, state.token, state.index, state.length, state.cache, span)
@@ -227,20 +237,17 @@ class TokenLoop:
             state.index.zero_()
             state.length.fill_(1)
 
-        random = torch.cuda.get_rng_state(state.cache.device)
-        side = torch.cuda.Stream(state.cache.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        with self._launching:
+            random = torch.cuda.get_rng_state(state.cache.device)
             for _ in range(3):
                 back()
                 work()
-        torch.cuda.current_stream().wait_stream(side)
-        back()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            work()
-        torch.cuda.synchronize(state.cache.device)
-        torch.cuda.set_rng_state(random, state.cache.device)
+            back()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                work()
+            torch.cuda.synchronize(state.cache.device)
+            torch.cuda.set_rng_state(random, state.cache.device)
         return graph
 
     def _launch(self, state: State, index: int, position: int, greedy: bool) -> None:
@@ -252,7 +259,8 @@ class TokenLoop:
             return
         span = -(-(position + 1) // BLOCK) * BLOCK
         if self.graph:
-            state.graphs[span, greedy].replay()
+            with self._launching:
+                state.graphs[span, greedy].replay()
         else:
             self._advance(state, span, greedy)
 
@@ -325,11 +333,13 @@ def _kernels(weights: Weights) -> Any:
     if not kernels.fits(weights):
         return None
     major, _ = torch.cuda.get_device_capability(weights.tokens.device)
-    step = kernels.FusedStep(weights, narrow_parts=8 if weights.tokens.element_size() == 4 else 4, early=major >= 9)
+    step = kernels.FusedStep(weights, early=major >= 9)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.random.fork_rng(devices=[weights.tokens.device]):
             for greedy in (True, False):
                 step(State(weights, BLOCK, 1), BLOCK, greedy=greedy)
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:
         warnings.warn(f"{SLOWER}: {type(error).__name__}: {error}", stacklevel=2)
         return None

@@ -23,6 +23,8 @@ SPANS = 8  # parts of the cache that attention reads side by side
 POSITIONS = 32  # of the cache, in one tile: SPANS of them are the block by which attention's span grows
 MASKED = tl.constexpr(-1e30)  # a score that no share is left of
 ROW_BYTES = 128  # of a row of a weight that a program reads
+WARPS = 8  # of such a program
+OUT_PARTS = 4  # programs that share the rows of the weight behind attention; of `narrow`, 8 in fp32 and 4 otherwise
 MINE = 8  # logits of a program
 RANKED = 16  # tokens of a program that ranks
 TILE = 256  # tokens that it holds them against at a time
@@ -296,7 +298,7 @@ def _choose(
         after = tl.load(mass + every)
         kept = kept & ((after == 0.0) | (after < (1.0 - tl.load(tail)) * total))
         score = tl.where(kept, share / tl.load(noise + every, mask=known, other=1.0), -1.0)
-    best = tl.argmax(score, axis=0)
+    best = tl.minimum(tl.argmax(score, axis=0), vocabulary - 1)  # of scores that are no numbers, any place may come out
     tl.store(token, best.to(tl.int64))
     tl.store(tokens + tl.load(index), best.to(tl.int64))
     tl.store(seen + best, 1)
@@ -324,12 +326,6 @@ class FusedStep:
     ----------
     weights
         Of a shape that `fits`.
-    out_parts, narrow_parts
-        How many programs share the rows of the two weights that lead back to the residual.
-    warps
-        Of a program that reads weights.
-    row_bytes
-        Of a row of a weight that a program reads.
     early
         Whether a kernel may start, and read its weights, while the one before it still runs (compute capability 9 and up).
     """
@@ -338,16 +334,11 @@ class FusedStep:
         self,
         weights: Weights,
         *,
-        out_parts: int = 4,
-        narrow_parts: int = 8,
-        warps: int = 8,
-        row_bytes: int = ROW_BYTES,
         early: bool = False,
     ) -> None:
         like, width = weights.tokens, weights.width
         self._weights = weights
-        self._warps = warps
-        self._block = row_bytes // like.element_size()
+        self._block = ROW_BYTES // like.element_size()
         self._early = {"EARLY": early} | ({"launch_pdl": True} if early else {})
         self._vocabulary = like.shape[0]
         self._size = triton.next_power_of_2(self._vocabulary)
@@ -359,8 +350,8 @@ class FusedStep:
         self._qkv, self._wide = buffer(3 * width), buffer(4 * width)
         self._seen = buffer(SPANS, width)
         self._top, self._mass = buffer(SPANS, weights.heads), buffer(SPANS, weights.heads)
-        self._out = buffer(out_parts, width)
-        self._narrow = buffer(narrow_parts, width)
+        self._out = buffer(OUT_PARTS, width)
+        self._narrow = buffer(8 if like.element_size() == 4 else 4, width)
         self._logits, self._noise = buffer(self._vocabulary), buffer(self._vocabulary)
         self._above, self._after = buffer(self._size, dtype=torch.int32), buffer(self._size)
 
@@ -442,7 +433,7 @@ class FusedStep:
             DEPTH=max(1, depth),
             GELU=gelu,
             WHOLE=split == 1,
-            num_warps=self._warps,
+            num_warps=WARPS,
             **self._early,
         )
 

@@ -45,14 +45,14 @@ class Seamless:
         Capture the token step as a CUDA graph; None does so on CUDA.
     compile
         A mode of torch.compile for the token step.
-    kernels
-        Run the token step in Triton kernels of our own; None does so on CUDA. Without Triton or for other shapes it runs
-        in torch's operations.
 
     Attributes
     ----------
     warmup_s
         Seconds spent so far on compiling and capturing, all at first use.
+    fused
+        Whether the token step runs in Triton kernels of our own: on CUDA, if they can be built, know the model's shape, and
+        nothing is compiled.
 
     Raises
     ------
@@ -67,7 +67,6 @@ class Seamless:
         precision: str = "fp32",
         cuda_graph: bool | None = None,
         compile: str = "none",
-        kernels: bool | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
@@ -88,12 +87,16 @@ class Seamless:
             static=cuda or compile != "none",
             graph=cuda if cuda_graph is None else cuda_graph,
             compile=compile,
-            fused=kernels if kernels is not None else cuda,
+            fused=cuda,
         )
 
     @property
     def warmup_s(self) -> float:
         return self._loop.warmup_s
+
+    @property
+    def fused(self) -> bool:
+        return self._loop.fused
 
     @torch.inference_mode()
     def stream(

@@ -23,6 +23,7 @@ from xttsbench.spec import EngineConfig, Trial
 
 STREAMS = {"stock": stock.stream, "naive": naive.stream, "whole": whole.stream}
 OWN_THREADS = torch.get_num_threads()
+UNFUSED = "unfused"
 AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -159,6 +160,12 @@ class Session:
         if self._seamless is None:
             self._seamless = Seamless(self.loaded.xtts, precision=self.config.precision, compile=self.config.compile)
         return self._seamless
+
+    def flags(self, trial: Trial) -> tuple[str, ...]:
+        """Return what about the engine makes the times of this request doubtful."""
+        if trial.engine != "seamless" or self.config.device != "cuda" or self.config.compile != "none":
+            return ()
+        return () if self.seamless().fused else (UNFUSED,)
 
     def replayer(self) -> Replayer:
         """Return what replays trials over the same weights, built at most once; it holds one utterance."""
