@@ -69,7 +69,7 @@ def steps(dtype: torch.dtype, within: float) -> None:
     of = weights(dtype)
     assert kernels.fits(of)
     fused = kernels.FusedStep(of)
-    for length in (1, 31, 32, 255, 256, 300):
+    for length in (1, 32, 255, 300):
         ours, theirs = states(of, length, Settings())
         span = 256 if length < 256 else 512
         fused(ours, span, greedy=True)
@@ -89,9 +89,11 @@ def draws() -> None:
     """The same token as `choose` from the same random numbers, over the settings, with equal scores among them."""
     of = weights(torch.float32)
     fused = kernels.FusedStep(of)
-    grid = itertools.product((0.75, 3.0), (1, 5, 50, 500), (0.05, 0.85, 1.0), (1.0, 10.0), (False, True))
     drawn = set()
-    for number, (temperature, top_k, top_p, penalty, level) in enumerate(grid):
+    for number, (temperature, top_k, top_p) in enumerate(
+        itertools.product((0.75, 3.0), (1, 5, 50, 500), (0.05, 0.85, 1.0))
+    ):
+        penalty, level = (1.0, 10.0)[number % 2], number % 5 < 2
         settings = Settings(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=penalty)
         ours, theirs = states(of, 40, settings)
         torch.manual_seed(number)
