@@ -78,7 +78,8 @@ def of_sampling(effects: pd.DataFrame) -> dict[str, str]:
     if not len(effects):
         return {}
     told = [
-        f"{r.engine}, {r.parameter} {plain(r.value)}: {r.metric} {r.effect:+.3g} [{r.effect_lo:.3g}, {r.effect_hi:.3g}]"
+        f"{r.engine}, {r.parameter} {plain(r.value)}: {r.metric} {stats.short(r.effect, sign=True)} "
+        f"[{stats.short(r.effect_lo)}, {stats.short(r.effect_hi)}]"
         for r in effects[effects["beyond"].astype(bool)].itertuples()
     ]
     same = effects[effects["unchanged"].astype(bool)].drop_duplicates(["engine", "parameter", "value"])

@@ -21,7 +21,7 @@ from xttsbench.metrics.excess import LEAST_SEAMS
 from xttsbench.metrics.seams import METRICS, SeamMeasures, judge, measure_seams, pool
 from xttsbench.record import NAN, Record
 from xttsbench.settings import ONE_CHUNK, REPLAYED, STREAMING
-from xttsbench.stats import holm, median_interval
+from xttsbench.stats import holm, median_interval, short
 
 TIMES = ("ttfc_s", "safe_start_s", "rtf", "audio_s")
 KINDS, ORDERS = ("chunk", "sentence"), ("first", "later")
@@ -182,7 +182,7 @@ def _heard_more(row: pd.Series, kind: str) -> str:
 def _excess(row: pd.Series, metric: str) -> str:
     word, unit = WORDS[metric]
     median, low, high = (row[f"{metric}_excess{end}"] for end in ("", "_lo", "_hi"))
-    return f"{word} {median:+.3g}{unit} [{low:.3g}, {high:.3g}]"
+    return f"{word} {short(median, sign=True)}{unit} [{short(low)}, {short(high)}]"
 
 
 def exceeding(row: pd.Series) -> list[str]:

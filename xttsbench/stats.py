@@ -28,6 +28,17 @@ CAUSES = {  # of doubt, as `machine.flags` and the runner name them
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
+def short(value: float, *, sign: bool = False) -> str:
+    """Return a number to three digits, large ones without powers of ten.
+
+    Examples
+    --------
+    >>> short(1234.5), short(0.0567), short(-96.24, sign=True), short(1234.5, sign=True)
+    ('1,230', '0.0567', '-96.2', '+1,230')
+    """
+    return format(float(f"{value:.3g}"), "+,.15g" if sign else ",.15g")
+
+
 def median_interval(values: Values, *, seed: int = 0, level: float = 0.95) -> tuple[float, float, float]:
     """Return (median, low, high): the median of the finite values and its percentile bootstrap interval.
 

@@ -14,7 +14,7 @@ from xttsbench.report.encoding import WIDE, Picture, canvas, picture
 from xttsbench.report.picking import drawable
 from xttsbench.report.reading import Reading
 from xttsbench.settings import SETTINGS
-from xttsbench.stats import whole_decodes
+from xttsbench.stats import short, whole_decodes
 
 MOST_VARIANTS = 7
 MOST_METRICS = 3
@@ -71,7 +71,11 @@ def _excess(run: Reading, found: pd.DataFrame, corner: str) -> Iterator[Picture]
         plot.excess(ax, found, metric, corner=corner)
         above = beyond.count(metric)
         values = rows[f"{metric}_excess"].astype(float)
-        spread = f"Medians from {values.min():+.3g} to {values.max():+.3g}. " if values.notna().any() else ""
+        spread = (
+            f"Medians from {short(values.min(), sign=True)} to {short(values.max(), sign=True)}. "
+            if values.notna().any()
+            else ""
+        )
         yield picture(
             figure,
             caption=f"How far seams exceed their own controls in {WORDS[metric][0]}: every seam, medians and 95 % intervals.",
@@ -111,7 +115,7 @@ def _trade_off(run: Reading, corner: str) -> Iterator[Picture]:
     figure, ax = canvas(height=4.4)
     plot.trade_off(ax, rows, corner=corner)
     said = [
-        f"{r['variant']}, {r['kind']} seams: {r['safe_start_s'] * 1000:,.0f} ms and {r['click_excess']:+.3g}"
+        f"{r['variant']}, {r['kind']} seams: {r['safe_start_s'] * 1000:,.0f} ms and {short(r['click_excess'], sign=True)}"
         for _, r in both.iterrows()
     ]
     yield picture(
