@@ -17,6 +17,9 @@ from samples import NANO, SHORT
 from xttsbench.settings import Settings
 from xttsbench.spec import Trial
 
+# Scripts for processes of their own: they replace parts of torch and Triton when imported.
+collect_ignore = ["engines/graphs_on_cpu.py", "engines/kernels_on_cpu.py"]
+
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
