@@ -31,6 +31,14 @@ TILE = 256  # tokens that it holds them against at a time
 
 
 @triton.jit
+def _normed(v, gain, shift, row, eps, WIDTH: tl.constexpr):
+    """Return the layer norm of v."""
+    away = v - tl.sum(v, axis=0) / WIDTH
+    v = away * tl.rsqrt(tl.sum(away * away, axis=0) / WIDTH + eps)
+    return v * tl.load(gain + row).to(tl.float32) + tl.load(shift + row).to(tl.float32)
+
+
+@triton.jit
 def _matvec(
     weight,
     bias,
@@ -75,9 +83,7 @@ def _matvec(
                 v += tl.load(parts + i * ROWS + row)
             if tl.program_id(0) == 0:
                 tl.store(x_out + row, v)
-        away = v - tl.sum(v, axis=0) / ROWS
-        v = away * tl.rsqrt(tl.sum(away * away, axis=0) / ROWS + eps)
-        v = v * tl.load(gain + row).to(tl.float32) + tl.load(shift + row).to(tl.float32)
+        v = _normed(v, gain, shift, row, eps, ROWS)
     elif SPREAD > 0:
         width = ROWS * tl.num_programs(1)
         heads = width // DEPTH
@@ -212,12 +218,8 @@ def _score(
     v = tl.load(x + row) + tl.load(parts_bias + row).to(tl.float32)
     for i in tl.static_range(PARTS):
         v += tl.load(parts + i * WIDTH + row)
-    away = v - tl.sum(v, axis=0) / WIDTH
-    v = away * tl.rsqrt(tl.sum(away * away, axis=0) / WIDTH + eps)
-    v = v * tl.load(gain + row).to(tl.float32) + tl.load(shift + row).to(tl.float32)
-    away = v - tl.sum(v, axis=0) / WIDTH
-    v = away * tl.rsqrt(tl.sum(away * away, axis=0) / WIDTH + final_eps)
-    v = v * tl.load(final_gain + row).to(tl.float32) + tl.load(final_shift + row).to(tl.float32)
+    v = _normed(v, gain, shift, row, eps, WIDTH)
+    v = _normed(v, final_gain, final_shift, row, final_eps, WIDTH)
     if tl.program_id(0) == 0:
         tl.store(latents + tl.load(index) * WIDTH + row, v)
     y = tl.sum(w.to(tl.float32) * v[None, :], axis=1)
@@ -330,12 +332,7 @@ class FusedStep:
         Whether a kernel may start, and read its weights, while the one before it still runs (compute capability 9 and up).
     """
 
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        early: bool = False,
-    ) -> None:
+    def __init__(self, weights: Weights, *, early: bool = False) -> None:
         like, width = weights.tokens, weights.width
         self._weights = weights
         self._block = ROW_BYTES // like.element_size()

@@ -61,12 +61,7 @@ class Seamless:
     """
 
     def __init__(
-        self,
-        xtts: Any,
-        *,
-        precision: str = "fp32",
-        cuda_graph: bool | None = None,
-        compile: str = "none",
+        self, xtts: Any, *, precision: str = "fp32", cuda_graph: bool | None = None, compile: str = "none"
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
