@@ -158,7 +158,7 @@ def line(way: Way, heard: list[Figures], count: Count, *, prebuffer_s: float) ->
 def measure(
     copies: list[Copy], config: EngineConfig, settings: Settings, args: argparse.Namespace
 ) -> dict[Way, dict[int, Count]]:
-    """Return the counts by way and N, printing each; `copies` grows to what is needed. A way ends when it has failed twice running."""
+    """Return the counts by way and N, printing each; `copies` grows with N. A way ends when it has failed twice running."""
     counts: dict[Way, dict[int, Count]] = {way: {} for way in WAYS}
     given: set[Way] = set()
     for n in numbers(args.copies, args.most):
@@ -167,12 +167,9 @@ def measure(
             break
         heard: dict[Way, list[Figures]] = {way: [] for way in going}
         try:
-            while n > len(copies) and not all(way.shared for way in going):
-                # all that are still to come are loaded at once, while nobody is timed
-                more = [Copy(config, round(args.seconds / TOKEN_S)) for _ in range(len(copies), args.copies)]
-                copies.extend(more)
-                for copy in more:
-                    copy.take()
+            if n > len(copies) and not all(way.shared for way in going):
+                copies.append(Copy(config, round(args.seconds / TOKEN_S)))
+                copies[-1].take()
             for number in range(args.rounds + 1):
                 for way in going[:: 1 if number % 2 else -1]:
                     asked = requests(config, way.engine, settings, callers=n, number=number)
